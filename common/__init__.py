@@ -1,0 +1,3 @@
+"""What every part shares and that belongs to none: errors, settings, atomic files, the version check."""
+
+__all__ = ["errors", "files", "quiet", "settings", "versions"]

@@ -1,0 +1,96 @@
+"""Bad inputs: every metric refuses them with one sentence that names the first bad row."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.errors import DataError
+from evaluation.auc import auc
+from evaluation.calibration import calibration_ratio
+from evaluation.gauc import gauc
+from evaluation.logloss import logloss
+from evaluation.report import evaluate
+from evaluation.undefined import UndefinedMetric
+
+LABELS, SCORES = [0, 1, 0], np.array([0.1, 0.9, 0.2])
+
+
+def _gauc(labels: Any, scores: Any) -> Any:
+    return gauc(labels, scores, [1, 1, 1])
+
+
+RANKING: list[Callable[[Any, Any], Any]] = [auc, _gauc]
+PROBABILISTIC: list[Callable[[Any, Any], Any]] = [logloss, calibration_ratio, evaluate]
+
+
+def _message(metric: Callable[..., Any], *inputs: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        metric(*inputs)
+    assert not isinstance(caught.value, UndefinedMetric)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("metric", RANKING + PROBABILISTIC)
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "there are no rows to evaluate; give at least one"),
+        (np.zeros((3, 1)), "labels must be one-dimensional, got shape (3, 1); give one value a row"),
+        (1, "labels must be one-dimensional, got shape (); give one value a row"),
+        (["0", "1", "0"], "labels must be booleans, integers or floats, got <U1; convert them to 0 and 1"),
+        ([0, None, 1], "labels must be booleans, integers or floats, got object; convert them to 0 and 1"),
+        ([0, 2, 3], "label 2 in row 1 (counted from 0) is neither 0 nor 1; write a click as 1, no click as 0"),
+        ([0, 1, -1], "label -1 in row 2 (counted from 0) is neither 0 nor 1; write a click as 1, no click as 0"),
+        ([0.5, 1, 0], "label 0.5 in row 0 (counted from 0) is neither 0 nor 1; write a click as 1, no click as 0"),
+        ([0, 1, np.nan], "label nan in row 2 (counted from 0) is neither 0 nor 1; write a click as 1, no click as 0"),
+    ],
+)
+def test_bad_labels(metric: Callable[..., Any], labels: Any, message: str) -> None:
+    assert _message(metric, labels, SCORES) == message
+
+
+@pytest.mark.parametrize(("metrics", "name"), [(RANKING, "score"), (PROBABILISTIC, "prediction")])
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (np.zeros(2), "{}s have 2 rows but labels have 3; give both for the same rows"),
+        (np.zeros((3, 2)), "{}s must be one-dimensional, got shape (3, 2); give one value a row"),
+        ([0, 1, 0], "{}s must be float32 or float64, got int64; convert them"),
+        (np.zeros(3, np.float16), "{}s must be float32 or float64, got float16; convert them"),
+        ([0.1, np.nan, np.inf], "{} nan in row 1 (counted from 0) is not finite; {mend}"),
+        (np.array([0.1, 0.2, -np.inf], np.float32), "{} -inf in row 2 (counted from 0) is not finite; {mend}"),
+    ],
+)
+def test_bad_scores(metrics: list[Callable[..., Any]], name: str, scores: Any, message: str) -> None:
+    expected = message.format(name, mend="mend the model or the file it comes from")
+    for metric in metrics:
+        assert _message(metric, LABELS, scores) == expected
+
+
+@pytest.mark.parametrize("metric", PROBABILISTIC)
+@pytest.mark.parametrize(
+    ("bad", "shown"), [(1.5, "1.5"), (-0.25, "-0.25"), (np.nextafter(1.0, 2.0), "1.0000000000000002")]
+)
+def test_predictions_that_are_no_probabilities(metric: Callable[..., Any], bad: float, shown: str) -> None:
+    expected = f"prediction {shown} in row 1 (counted from 0) is outside 0 to 1; give probabilities, not logits"
+    assert _message(metric, LABELS, np.array([0.5, bad, 7.0])) == expected
+
+
+def test_ranking_takes_scores_of_any_range() -> None:
+    assert auc(LABELS, SCORES * 1e9 - 5) == gauc(LABELS, SCORES * 1e9 - 5, [1, 1, 1]).value == 1.0
+
+
+@pytest.mark.parametrize("metric", [gauc, evaluate])
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([1, 2], "groups have 2 rows but labels have 3; give both for the same rows"),
+        (np.ones((3, 1), int), "groups must be one-dimensional, got shape (3, 1); give one value a row"),
+        ([1.0, 2.0, np.nan], "groups must be integers, got float64; encode them as tokens first"),
+        (["a", "b", "a"], "groups must be integers, got <U1; encode them as tokens first"),
+    ],
+)
+def test_bad_groups(metric: Callable[..., Any], groups: Any, message: str) -> None:
+    assert _message(metric, LABELS, SCORES, groups) == message
