@@ -1,0 +1,3 @@
+"""The rankers: plain modules, tensors in, logits out."""
+
+__all__ = ["embedding", "finalmlp", "logistic_regression", "mlp", "ranker", "registry"]

@@ -1,0 +1,62 @@
+"""The multi-layer perceptron that the rankers share.
+
+Shapes: B batch, I input width, H width of the last layer.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from common.settings import Settings
+
+
+class MLPSettings(Settings):
+    """Settings of a perceptron.
+
+    Attributes:
+        hidden: Widths of the hidden layers.
+        dropout: Share of units dropped behind each layer.
+        batch_norm: Normalise before each activation.
+    """
+
+    hidden: tuple[int, ...] = Field(min_length=1)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    batch_norm: bool = False
+
+
+class MLP(nn.Sequential):
+    """Hidden layers of Linear, BatchNorm, ReLU, Dropout, in that order, and no output layer.
+
+    Args:
+        inputs: Width I of the input.
+        hidden: Widths of the layers; the last is H.
+        dropout: Share of units dropped behind each layer.
+        batch_norm: Normalise before each activation.
+    """
+
+    def __init__(self, inputs: int, *, hidden: Sequence[int], dropout: float = 0.0, batch_norm: bool = False) -> None:
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise([inputs, *hidden]):
+            layers.append(nn.Linear(before, after))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(after))
+            layers.append(nn.ReLU())
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+        super().__init__(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[B, I]`` to ``[B, H]``."""
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+def initialise(module: nn.Module) -> None:
+    """Linear weights Xavier-normal, their biases 0, as the published recipes do; use with ``Module.apply``."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_normal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

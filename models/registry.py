@@ -1,0 +1,77 @@
+"""The rankers by name, and the one way to build one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from common.errors import ConfigError, did_you_mean
+from common.settings import Settings, validate
+from features.fitted import FittedSchema
+from kernels.addressing import Slot
+from kernels.lookup.dispatch import Backend, build_lookup
+from kernels.lookup.interface import Lookup, TableOptimizer
+from models import finalmlp, logistic_regression
+from models.embedding import EmbeddingSettings
+from models.ranker import Ranker
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A ranker's settings class, and the function that builds it."""
+
+    settings: type[Settings]
+    build: Callable[..., Ranker]
+
+
+MODELS: Mapping[str, Entry] = {
+    "finalmlp": Entry(finalmlp.FinalMLPSettings, finalmlp.build),
+    "lr": Entry(logistic_regression.LogisticRegressionSettings, logistic_regression.build),
+}
+
+
+class Architecture(Settings):
+    """What a model is built from besides a schema; an artifact's ``model.json``.
+
+    Attributes:
+        name: The ranker's name in the registry.
+        settings: Its own settings, checked against its class when it is built.
+        embedding: The table's.
+    """
+
+    name: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    embedding: EmbeddingSettings = EmbeddingSettings()
+
+
+def build_model(
+    architecture: Architecture,
+    fitted: FittedSchema,
+    *,
+    optimizer: TableOptimizer | None = None,
+    backend: Backend = "auto",
+) -> Ranker:
+    """Build a ranker, its weights drawn from torch's global generator.
+
+    Args:
+        architecture: Which, and its settings.
+        fitted: The fitted schema of its inputs.
+        optimizer: The table's update, fused into the backward pass; None leaves a dense gradient.
+        backend: Which lookup backend holds the table.
+
+    Returns:
+        The ranker, on the CPU, in training mode.
+
+    Raises:
+        ConfigError: The name is unknown, a setting is wrong, or the schema does not fit.
+    """
+    entry = MODELS.get(architecture.name)
+    if entry is None:
+        raise ConfigError(f"model {architecture.name!r} is unknown; {did_you_mean(architecture.name, MODELS)}")
+    settings = validate(entry.settings, architecture.settings, source="model", error=ConfigError)
+
+    def lookup(slots: Sequence[Slot], rows: int, dim: int) -> Lookup:
+        return build_lookup(slots, rows=rows, dim=dim, optimizer=optimizer, backend=backend)
+
+    return entry.build(settings, architecture.embedding, fitted, lookup)

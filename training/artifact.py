@@ -1,0 +1,187 @@
+"""The artifact: the one folder that training writes and that evaluation and the server load.
+
+    manifest.json            format, name, digest, sha256 of every other file, metrics, provenance
+    schema.json              the fitted schema; vocabulary/NAME.parquet beside it
+    model.json               the architecture
+    weights.safetensors      every weight
+
+No pickle, no code. A file that is missing, added or changed by one byte is refused.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from common.errors import ArtifactError, PlexrankError
+from common.files import canonical_json, sha256_file, write_json
+from common.versions import plexrank_version
+from features.encoded import EncodedRows
+from features.fitted import FittedSchema
+from models.ranker import Ranker, parameter_count
+from models.registry import Architecture, build_model
+from training.scoring import click_probabilities
+
+FORMAT = 1
+_MANIFEST, _MODEL, _WEIGHTS = "manifest.json", "model.json", "weights.safetensors"
+_MEND = "train it again, or copy it again from where it is whole"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A trained model with all it takes to use it.
+
+    Attributes:
+        name: The name it was trained under.
+        digest: sha256 of the manifest's content, hence of everything.
+        fitted: The fitted schema of its inputs.
+        model: The ranker, in evaluation mode.
+        manifest: The whole ``manifest.json``.
+    """
+
+    name: str
+    digest: str
+    fitted: FittedSchema
+    model: Ranker
+    manifest: dict[str, Any]
+
+    def score(self, rows: EncodedRows) -> NDArray[np.float64]:
+        """Click probabilities, float64 ``[N]``, of N rows encoded by :attr:`fitted`."""
+        return click_probabilities(self.model, rows)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Artifact":
+        """Load and check an artifact.
+
+        Raises:
+            ArtifactError: It is missing, unfinished, damaged, of another format, or holds files of its own making.
+        """
+        manifest = _read_manifest(folder)
+        _check_files(folder, manifest["files"])
+        try:
+            fitted = FittedSchema.load(folder)
+            architecture = Architecture.model_validate_json((folder / _MODEL).read_bytes())
+            model = build_model(architecture, fitted)
+            model.load_state_dict(load_file(folder / _WEIGHTS))
+        except (PlexrankError, ValidationError, SafetensorError, RuntimeError) as problem:
+            raise ArtifactError(f"{folder} does not fit this plexrank: {problem}; {_MEND}") from None
+        return cls(manifest["name"], manifest["digest"], fitted, model.eval(), manifest)
+
+
+def save_weights(folder: Path, model: Ranker) -> None:
+    """Write a model's weights, replacing earlier ones.
+
+    Raises:
+        ArtifactError: A weight is NaN or infinite.
+    """
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise ArtifactError(f"weight {name} is not finite: training diverged; lower the learning rate")
+    partial = folder / f"{_WEIGHTS}.partial"
+    save_file(state, partial)
+    os.replace(partial, folder / _WEIGHTS)
+
+
+def load_weights(folder: Path, model: Ranker) -> None:
+    """Read back what :func:`save_weights` wrote."""
+    model.load_state_dict(load_file(folder / _WEIGHTS))
+
+
+def finish(
+    folder: Path,
+    *,
+    name: str,
+    architecture: Architecture,
+    fitted: FittedSchema,
+    model: Ranker,
+    metrics: dict[str, Any],
+    provenance: dict[str, Any],
+) -> None:
+    """Complete a folder that holds the weights to a whole artifact; the manifest comes last.
+
+    Args:
+        folder: Folder with ``weights.safetensors``.
+        name: The model's name.
+        architecture: What the model is built from.
+        fitted: The fitted schema of its inputs.
+        model: The model.
+        metrics: Its measured quality, a report a split.
+        provenance: Where it comes from: run file, data, versions.
+    """
+    fitted.save(folder)
+    write_json(folder / _MODEL, architecture.model_dump(mode="json"))
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "model": architecture.name,
+        "parameters": parameter_count(model),
+        "schema_digest": fitted.digest,
+        "metrics": metrics,
+        "provenance": {
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "plexrank": plexrank_version(),
+            "torch": torch.__version__,
+            **provenance,
+        },
+        "files": {
+            str(path.relative_to(folder)): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        },
+    }
+    write_json(folder / _MANIFEST, {"digest": _digest(manifest), **manifest})
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(manifest)).hexdigest()
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / _MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        inside = folder / "artifact"
+        hint = f"; give {inside}" if (inside / _MANIFEST).exists() else "; run plexrank train"
+        raise ArtifactError(f"{folder} is no artifact (it has no {_MANIFEST}){hint}") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ArtifactError(f"{path} cannot be read: {problem}; {_MEND}") from None
+    try:
+        manifest: dict[str, Any] = json.loads(text)
+        content = {key: value for key, value in manifest.items() if key != "digest"}
+        # Text for text, so that not even a changed blank passes.
+        whole = (
+            manifest["digest"] == _digest(content) and text == json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        )
+        found = manifest["format"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        whole, found, manifest = False, FORMAT, {}
+    if found != FORMAT:
+        raise ArtifactError(f"{path} has format {found!r}, this plexrank reads {FORMAT}; train it again")
+    if not whole:
+        raise ArtifactError(f"{path} was changed after it was written: its digest differs; {_MEND}")
+    return manifest
+
+
+def _check_files(folder: Path, files: dict[str, dict[str, Any]]) -> None:
+    """Compare the folder with the manifest: the same files, the same bytes."""
+    present = {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()} - {_MANIFEST}
+    for name in sorted(present - set(files)):
+        raise ArtifactError(f"{folder / name} does not belong to the artifact; remove it")
+    for name, expected in files.items():
+        path = folder / name
+        if name not in present or path.is_symlink():
+            raise ArtifactError(f"{path} is missing; {_MEND}")
+        if path.stat().st_size != expected["bytes"] or sha256_file(path) != expected["sha256"]:
+            raise ArtifactError(f"{path} was changed after it was written: its sha256 differs; {_MEND}")

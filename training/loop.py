@@ -1,0 +1,234 @@
+"""The training loop: from a run file to an artifact."""
+
+import math
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from common.errors import ConfigError, DataError
+from common.files import atomic_folder, refuse_existing
+from evaluation.report import Report, evaluate
+from features.batch import batches
+from features.encoded import EncodedRows, concatenate
+from features.prepared import PreparedSet
+from models.ranker import Ranker, parameter_count
+from models.registry import build_model
+from training.artifact import finish, load_weights, save_weights
+from training.optimizers import Optimizers, table_optimizer
+from training.plateau import Plateau
+from training.records import Epoch, Observer
+from training.run import LoopSettings, RunSettings
+from training.scoring import click_probabilities
+
+_REPORT_EVERY = 20  # steps
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training came to.
+
+    Attributes:
+        artifact: The artifact's folder.
+        best_epoch: The epoch whose weights it holds.
+        epochs: Epochs that ran to their end.
+        interrupted: Whether Ctrl-C ended it.
+        reports: The best weights' report on each split that has rows, without train.
+    """
+
+    artifact: Path
+    best_epoch: int
+    epochs: int
+    interrupted: bool
+    reports: dict[str, Report]
+
+
+def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrite: bool = False) -> Outcome:
+    """Train a model and write its artifact.
+
+    The best weights by the monitored metric go to disk as they appear, in a folder no command reads; the artifact is
+    renamed into place at the end. The first Ctrl-C ends training after the running step and keeps the best epoch.
+
+    Args:
+        settings: The run.
+        observers: Told how it goes.
+        overwrite: Replace an existing artifact.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        ConfigError: The settings do not fit the data, or the artifact exists.
+        DataError: The prepared set is damaged, or the loss stops being finite.
+        KeyboardInterrupt: Ctrl-C before the first epoch was over, when there is nothing to keep.
+    """
+    target = settings.output / "artifact"
+    refuse_existing(target, overwrite=overwrite)
+    prepared = PreparedSet(settings.data)
+    rows, valid = _load(prepared, "train"), _load(prepared, "valid")
+    torch.manual_seed(settings.seed)
+    torch.use_deterministic_algorithms(True)
+    # Filling memory before it is written costs time and changes no result.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    model = build_model(
+        settings.architecture,
+        prepared.fitted,
+        optimizer=table_optimizer(settings.optimizer),
+        backend=settings.backend,
+    )
+    loop = settings.training
+    plateau = Plateau(loop.patience)
+    steps = math.ceil(len(rows) / loop.batch_size)
+    for observer in observers:
+        observer.on_start(settings.model.name, parameter_count(model), len(rows), steps)
+    try:
+        with atomic_folder(target, overwrite=overwrite) as folder, _Interrupt() as interrupt:
+            epochs = _epochs(model, rows, valid, settings, plateau, folder, observers, interrupt)
+            if plateau.best_epoch == 0:
+                raise KeyboardInterrupt
+            load_weights(folder, model)
+            reports = {"valid": _judge(model, valid)}
+            if prepared.rows("test"):
+                reports["test"] = _judge(model, _load(prepared, "test"))
+            finish(
+                folder,
+                name=settings.output.name,
+                architecture=settings.architecture,
+                fitted=prepared.fitted,
+                model=model,
+                metrics={split: report.to_json_dict() for split, report in reports.items()},
+                provenance={
+                    "run": settings.model_dump(mode="json"),
+                    "epochs": epochs,
+                    "best_epoch": plateau.best_epoch,
+                    "interrupted": interrupt.requested,
+                },
+            )
+    finally:
+        for observer in observers:
+            observer.close()
+    return Outcome(target, plateau.best_epoch, epochs, interrupt.requested, reports)
+
+
+def _epochs(
+    model: Ranker,
+    rows: EncodedRows,
+    valid: EncodedRows,
+    settings: RunSettings,
+    plateau: Plateau,
+    folder: Path,
+    observers: Sequence[Observer],
+    interrupt: "_Interrupt",
+) -> int:
+    """Run epochs until the plateau, the limit or Ctrl-C; returns how many ran to their end."""
+    loop = settings.training
+    optimizers = Optimizers(model, settings.optimizer)
+    order = torch.Generator().manual_seed(settings.seed)
+    for epoch in range(1, loop.epochs + 1):
+        started = time.perf_counter()
+        loss = _epoch(model, optimizers, rows, loop.batch_size, order, epoch, observers, interrupt)
+        seconds = time.perf_counter() - started
+        if loss is None:
+            return epoch - 1
+        report = _judge(model, valid)
+        monitored = _monitored(report, loop)
+        gained = plateau.update(epoch, monitored)
+        if gained:
+            save_weights(folder, model)
+        record = Epoch(
+            epoch=epoch,
+            train_loss=loss,
+            valid={m.name: m.value for m in report.metrics if m.value is not None},
+            monitored=monitored,
+            gained=gained,
+            learning_rate=optimizers.learning_rate,
+            seconds=seconds,
+            samples_per_second=len(rows) / seconds,
+        )
+        for observer in observers:
+            observer.on_epoch(record)
+        if plateau.exhausted or interrupt.requested:
+            return epoch
+        if not gained:
+            optimizers.reduce(loop)
+    return loop.epochs
+
+
+def _epoch(
+    model: Ranker,
+    optimizers: Optimizers,
+    rows: EncodedRows,
+    batch_size: int,
+    order: torch.Generator,
+    epoch: int,
+    observers: Sequence[Observer],
+    interrupt: "_Interrupt",
+) -> float | None:
+    """Train on every row once; returns the mean loss, or None when Ctrl-C cut it short."""
+    model.train()
+    total, recent, seen, since = 0.0, 0.0, 0, 0
+    clock = time.perf_counter()
+    for step, batch in enumerate(batches(rows, batch_size, shuffle=order), 1):
+        assert batch.label is not None
+        loss = F.binary_cross_entropy_with_logits(model(batch.dense, batch.sparse), batch.label)
+        optimizers.step(loss)
+        size = batch.label.numel()
+        total, recent, seen, since = total + loss.item() * size, recent + loss.item() * size, seen + size, since + size
+        if not math.isfinite(total):
+            raise DataError(f"the loss is not finite at epoch {epoch}, step {step}; lower optimizer.learning_rate")
+        if interrupt.requested:
+            return None
+        if step % _REPORT_EVERY == 0 or seen == len(rows):
+            now = time.perf_counter()
+            for observer in observers:
+                observer.on_step(epoch, step, recent / since, since / (now - clock))
+            recent, since, clock = 0.0, 0, now
+    return total / seen
+
+
+def _load(prepared: PreparedSet, split: str) -> EncodedRows:
+    """All rows of a split, in memory."""
+    parts = [EncodedRows.of(frame, prepared.fitted.schema) for frame in prepared.shards(split)]
+    if not parts:
+        raise ConfigError(f"{prepared.folder} has no {split} rows; prepare the data with a {split} split")
+    return concatenate(parts)
+
+
+def _judge(model: Ranker, rows: EncodedRows) -> Report:
+    assert rows.label is not None
+    return evaluate(rows.label, click_probabilities(model, rows), rows.group)
+
+
+def _monitored(report: Report, loop: LoopSettings) -> float:
+    """What an epoch is judged by; more is better."""
+    values: dict[str, Any] = {metric.name: metric for metric in report.metrics}
+    for name in loop.monitor.split("-"):
+        if values[name].value is None:
+            raise DataError(f"the valid split cannot judge by {name}: {values[name].reason}; mend the split")
+    auc, logloss = values["auc"].value, values["logloss"].value
+    monitored: float = {"auc": auc, "logloss": -logloss}.get(loop.monitor, (auc or 0.0) - logloss)
+    return monitored
+
+
+class _Interrupt:
+    """Turns the first Ctrl-C into a request; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> "_Interrupt":
+        self._previous = signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        signal.signal(signal.SIGINT, self._previous)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)

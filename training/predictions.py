@@ -1,0 +1,56 @@
+"""Predictions: an artifact's scores of a prepared set, shard by shard, beside what is known of each row."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from common.errors import ArtifactError, DataError
+from features.encoded import EncodedRows
+from features.prepared import PreparedSet
+from features.typed import GROUP, KEEP, LABEL, ROW
+from training.artifact import Artifact
+
+
+def predictions(artifact: Artifact, prepared: PreparedSet, split: str) -> Iterator[pl.DataFrame]:
+    """Score a split.
+
+    Args:
+        artifact: The model.
+        prepared: The prepared set.
+        split: ``train``, ``valid`` or ``test``.
+
+    Yields:
+        A frame a shard, its rows in order: the kept columns under their own names, ``row`` (position in the raw
+        input), ``label``, ``group`` where the schema has one, and ``score`` (Float64).
+
+    Raises:
+        ArtifactError: The set was prepared with another fitted schema than the artifact's.
+        DataError: The split has no rows, or a shard is damaged.
+    """
+    if artifact.fitted.digest != prepared.fitted.digest:
+        raise ArtifactError(
+            f"{prepared.folder} was prepared with schema {prepared.fitted.digest[:12]}, the artifact reads "
+            f"{artifact.fitted.digest[:12]}: ids would not agree; give the data the model was trained on"
+        )
+    if not prepared.rows(split):
+        raise DataError(f"{prepared.folder} has no {split} rows; choose another --split")
+    schema = prepared.fitted.schema
+    for frame in prepared.shards(split):
+        yield frame.select(
+            *(pl.col(KEEP + name).alias(name) for name in schema.keep),
+            pl.col(ROW).alias("row"),
+            pl.col(LABEL).alias("label"),
+            *([pl.col(GROUP).alias("group")] if schema.group is not None else []),
+            pl.Series("score", artifact.score(EncodedRows.of(frame, schema))),
+        )
+
+
+def open_both(artifact: Path, data: Path) -> tuple[Artifact, PreparedSet]:
+    """Load an artifact and open a prepared set.
+
+    Raises:
+        ArtifactError: The artifact is missing or damaged.
+        DataError: The set is missing or damaged.
+    """
+    return Artifact.load(artifact), PreparedSet(data)

@@ -1,0 +1,88 @@
+"""What a run leaves for machines and for TensorBoard: a json line an epoch, and scalars."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from common.quiet import quiet_import
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch came to.
+
+    Attributes:
+        epoch: Its number, from 1.
+        train_loss: Mean training loss over its rows, without the regulariser.
+        valid: The valid split's metrics.
+        monitored: What the epoch was judged by.
+        gained: Whether it is the best so far.
+        learning_rate: The dense learning rate it ran with.
+        seconds: How long training took, without validation.
+        samples_per_second: Training rows a second.
+    """
+
+    epoch: int
+    train_loss: float
+    valid: dict[str, float]
+    monitored: float
+    gained: bool
+    learning_rate: float
+    seconds: float
+    samples_per_second: float
+
+
+class Observer(Protocol):
+    """Told how training goes."""
+
+    def on_start(self, model: str, parameters: int, rows: int, steps: int) -> None:
+        """Called once, with the model's name, its size, the training rows and the steps of an epoch."""
+
+    def on_step(self, epoch: int, step: int, loss: float, samples_per_second: float) -> None:
+        """Called every few steps; ``step`` counts from 1 within its epoch."""
+
+    def on_epoch(self, record: Epoch) -> None:
+        """Called after each validation."""
+
+    def close(self) -> None:
+        """Called at the end, however training ends."""
+
+
+class RunRecords:
+    """Writes ``metrics.jsonl`` and ``tensorboard/`` into the run's folder.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        with quiet_import():
+            from torch.utils.tensorboard import SummaryWriter
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lines = (folder / "metrics.jsonl").open("w", encoding="utf-8")
+        self._board: Any = SummaryWriter(str(folder / "tensorboard"))
+        self._steps = 0
+
+    def on_start(self, model: str, parameters: int, rows: int, steps: int) -> None:
+        """Remember how long an epoch is, to count steps through."""
+        self._steps = steps
+
+    def on_step(self, epoch: int, step: int, loss: float, samples_per_second: float) -> None:
+        """Draw the loss and the speed."""
+        at = (epoch - 1) * self._steps + step
+        self._board.add_scalar("train/loss", loss, at)
+        self._board.add_scalar("train/samples_per_second", samples_per_second, at)
+
+    def on_epoch(self, record: Epoch) -> None:
+        """Write the epoch's line and draw its metrics."""
+        self._lines.write(json.dumps(asdict(record), allow_nan=False) + "\n")
+        self._lines.flush()
+        for name, value in record.valid.items():
+            self._board.add_scalar(f"valid/{name}", value, record.epoch)
+        self._board.add_scalar("train/learning_rate", record.learning_rate, record.epoch)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._lines.close()
+        self._board.close()
