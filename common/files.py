@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -48,6 +49,8 @@ def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         for path in partial.rglob("*"):
             _fsync(path)
         _fsync(partial)
+        # Again: another process may have written it meanwhile.
+        refuse_existing(target, overwrite=overwrite)
         if overwrite and target.exists():
             # Two renames: a kill between them leaves no target rather than a mixed one.
             old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}{_PARTIAL}"))
@@ -66,8 +69,11 @@ def refuse_existing(target: Path, *, overwrite: bool) -> None:
     """Refuse a target that holds something, before any work is done.
 
     Raises:
-        ConfigError: The target is a file, or a folder that is not empty while ``overwrite`` is off.
+        ConfigError: The target is a file, or the folder this runs in (which cannot be renamed away under a process),
+            or a folder that is not empty while ``overwrite`` is off.
     """
+    if Path.cwd().is_relative_to(target.resolve()):
+        raise ConfigError(f"{target} is the folder this runs in; name another")
     if target.is_file():
         raise ConfigError(f"{target} is a file; give a folder")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
@@ -96,7 +102,7 @@ def sha256_file(path: Path) -> str:
 
 def _remove_abandoned(target: Path) -> None:
     """Remove temporary folders of this target whose writer is gone (its lock went with it)."""
-    for folder in target.parent.glob(f".{target.name}{_PARTIAL}*"):
+    for folder in target.parent.glob(f".{glob.escape(target.name)}{_PARTIAL}*"):
         with contextlib.suppress(OSError):
             lock = os.open(folder, os.O_RDONLY)
             try:

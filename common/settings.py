@@ -1,7 +1,8 @@
 """Strict settings: the one way a yaml file or a json document becomes a typed, frozen object."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -19,6 +20,40 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe yaml, less two traps: ``1e-3`` is a number, and a key given twice is refused."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            mistake = (
+                "is not text; put it in quotes" if not isinstance(key, str) else "is given twice" if key in seen else ""
+            )
+            if mistake:
+                raise yaml.constructor.ConstructorError(None, None, f"key {str(key)!r} {mistake}", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+# PyYAML follows yaml 1.1, where a number with an exponent needs a point and a sign.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse yaml text: numbers with an exponent are numbers, a key given twice is refused.
+
+    Raises:
+        yaml.YAMLError: It is not valid yaml.
+        ValueError: A value looks like a date or a number but is none.
+    """
+    return yaml.load(text, Loader=_Loader)
+
+
 def read_mapping(path: Path, error: type[PlexrankError]) -> dict[str, Any]:
     """Read a yaml (or json) file whose top level is a mapping.
 
@@ -33,16 +68,20 @@ def read_mapping(path: Path, error: type[PlexrankError]) -> dict[str, Any]:
         PlexrankError: Of class ``error``, when the file is missing, unreadable or not a mapping.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise error(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise error(f"{path} cannot be read: {problem}") from None
+        raise error(f"{path} does not exist; check the path") from None
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}; give a readable file") from None
+    except UnicodeDecodeError:
+        raise error(f"{path} cannot be read: it is not utf-8 text; save it as utf-8") from None
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         reason = getattr(problem, "problem", None) or "not valid yaml"
         raise error(f"{path}{line}: {reason}; mend the yaml") from None
+    except ValueError as problem:
+        raise error(f"{path}: {problem}; mend the value, or put it in quotes if it is text") from None
     if not isinstance(document, dict):
         raise error(f"{path} must hold a mapping of keys to values, not {_type_name(document)}")
     return document
@@ -83,8 +122,12 @@ def dotted(location: tuple[int | str, ...]) -> str:
 
 
 def _explain(cls: type[BaseModel], problem: ValidationError) -> str:
-    """Say the first validation error as one sentence."""
-    first = problem.errors(include_url=False)[0]
+    """Say the first validation error as one sentence.
+
+    An unknown key goes first: a misspelt one that must be there is reported as missing too.
+    """
+    errors = problem.errors(include_url=False)
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     kind, location = first["type"], first["loc"]
     path = _path_without_tags(cls, location)
     where = dotted(path)
