@@ -5,9 +5,11 @@ Shapes: B batch, K sparse features (keys), M numeric features.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from common.quiet import quiet_import
@@ -51,15 +53,15 @@ class Batch:
                 lengths.append(np.diff(offsets))
         nothing = np.zeros(0, np.int64)
         return cls(
-            dense=torch.from_numpy(rows.dense),
+            dense=_tensor(rows.dense),
             sparse=KeyedJaggedTensor(
                 keys=[feature.name for feature in rows.schema.sparse],
                 values=torch.from_numpy(np.concatenate([nothing, *values])),
                 lengths=torch.from_numpy(np.concatenate([nothing, *lengths])),
                 stride=size,
             ),
-            label=None if rows.label is None else torch.from_numpy(rows.label),
-            group=None if rows.group is None else torch.from_numpy(rows.group),
+            label=None if rows.label is None else _tensor(rows.label),
+            group=None if rows.group is None else _tensor(rows.group),
         )
 
 
@@ -78,3 +80,8 @@ def batches(rows: EncodedRows, size: int, *, shuffle: torch.Generator | None = N
     order = np.arange(count) if shuffle is None else torch.randperm(count, generator=shuffle).numpy()
     for start in range(0, count, size):
         yield Batch.of(rows.take(order[start : start + size]))
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    """A tensor on the array's memory, or on a copy where that is read-only, as a data frame's is."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())

@@ -20,10 +20,10 @@ from common.settings import Settings
 from features.fitted import FittedSchema
 from features.schema import CategoricalFeature, SequenceFeature
 from kernels.addressing import MAX_ROWS, Slot, slot_seed
-from kernels.lookup.interface import Lookup
+from kernels.lookup.interface import Lookup, TableLayout
 
-BuildLookup = Callable[[Sequence[Slot], int, int], Lookup]
-"""Gives a lookup for slots, rows and width. How the table is held and updated is its business."""
+BuildLookup = Callable[[TableLayout], Lookup]
+"""Gives a lookup of a layout. How the table is held and updated is its business."""
 
 
 class EmbeddingSettings(Settings):
@@ -91,7 +91,7 @@ class FeatureEmbedding(nn.Module):
         self._keys = [feature.name for feature in schema.sparse]
         self._one_hot = all(feature.kind == "categorical" for feature in schema.sparse)
 
-        slots, rows = _lay_out(settings, fitted, scopes)
+        layout = _lay_out(settings, fitted, scopes)
         numeric_position = {feature.name: i for i, feature in enumerate(schema.numeric)}
         ordered = [name for scope in scopes for name in scope.features]
         numeric = [name for name in ordered if name in numeric_position]
@@ -103,7 +103,7 @@ class FeatureEmbedding(nn.Module):
         self._ordered = order == sorted(order)
         self.register_buffer("_numeric", torch.tensor([numeric_position[n] for n in numeric]).long(), persistent=False)
 
-        self.lookup = build_lookup(slots, rows, settings.dim) if slots else None
+        self.lookup = build_lookup(layout) if layout.slots else None
         if self.lookup is not None:
             with torch.no_grad():
                 self.lookup.table.normal_(std=settings.init_std)
@@ -176,7 +176,7 @@ class NumericEmbedding(nn.Module):
         return embedded.index_add(1, self._masked, mask)
 
 
-def _lay_out(settings: EmbeddingSettings, fitted: FittedSchema, scopes: Sequence[Scope]) -> tuple[list[Slot], int]:
+def _lay_out(settings: EmbeddingSettings, fitted: FittedSchema, scopes: Sequence[Scope]) -> TableLayout:
     """Give every (feature, probe) of every scope its slot, and count the table's rows.
 
     Ranges come first: vocabularies (a range a probe), then hashed features; the unified rows follow. A sequence reads
@@ -230,4 +230,4 @@ def _lay_out(settings: EmbeddingSettings, fitted: FittedSchema, scopes: Sequence
                     mean=feature.kind == "sequence" and feature.pooling == "mean",
                 )
             )
-    return slots, base + rows
+    return TableLayout(keys=len(schema.sparse), slots=tuple(slots), rows=base + rows, dim=settings.dim)

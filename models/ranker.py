@@ -45,4 +45,4 @@ def parameter_count(model: nn.Module) -> int:
     lookups = [module for module in model.modules() if isinstance(module, Lookup)]
     tables = {id(parameter) for lookup in lookups for parameter in lookup.parameters()}
     others = sum(p.numel() for p in model.parameters() if id(p) not in tables)
-    return others + sum(lookup.rows * lookup.dim for lookup in lookups)
+    return others + sum(lookup.layout.rows * lookup.layout.dim for lookup in lookups)

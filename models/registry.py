@@ -1,6 +1,6 @@
 """The rankers by name, and the one way to build one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,8 @@ from pydantic import Field
 from common.errors import ConfigError, did_you_mean
 from common.settings import Settings, validate
 from features.fitted import FittedSchema
-from kernels.addressing import Slot
 from kernels.lookup.dispatch import Backend, build_lookup
-from kernels.lookup.interface import Lookup, TableOptimizer
+from kernels.lookup.interface import Lookup, TableLayout, TableOptimizer
 from models import finalmlp, logistic_regression
 from models.embedding import EmbeddingSettings
 from models.ranker import Ranker
@@ -71,7 +70,7 @@ def build_model(
         raise ConfigError(f"model {architecture.name!r} is unknown; {did_you_mean(architecture.name, MODELS)}")
     settings = validate(entry.settings, architecture.settings, source="model", error=ConfigError)
 
-    def lookup(slots: Sequence[Slot], rows: int, dim: int) -> Lookup:
-        return build_lookup(slots, rows=rows, dim=dim, optimizer=optimizer, backend=backend)
+    def lookup(layout: TableLayout) -> Lookup:
+        return build_lookup(layout, optimizer, backend=backend)
 
     return entry.build(settings, architecture.embedding, fitted, lookup)

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ConfigDict, Field, model_validator
 
 from common.errors import ConfigError
-from common.settings import Settings, read_mapping, validate
+from common.settings import Settings, parse_yaml, read_mapping, validate
 from kernels.lookup.dispatch import Backend
 from models.embedding import EmbeddingSettings
 from models.registry import Architecture
@@ -142,6 +142,6 @@ def _override(document: dict[str, Any], override: str) -> None:
         if not isinstance(section, dict):
             raise ConfigError(f"--set {override!r}: {parent} is a value, not a section")
     try:
-        section[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
+        section[last] = parse_yaml(value)
+    except (yaml.YAMLError, ValueError):
         raise ConfigError(f"--set {override!r}: the value is not yaml; quote it") from None

@@ -6,22 +6,23 @@ should be. With both lr and eps scaled by sqrt(D/P) the update comes out the sam
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from common.errors import ConfigError
 from common.quiet import quiet_import
-from kernels.addressing import Slot
-from kernels.lookup.interface import Lookup, TableOptimizer
+from kernels.lookup.interface import Lookup, TableLayout, TableOptimizer
+from kernels.lookup.reference import gather
 
 
 class FbgemmLookup(Lookup):
     """Lookup by fbgemm's table-batched embedding, on the CPU."""
 
-    def __init__(self, slots: Sequence[Slot], *, rows: int, dim: int, optimizer: TableOptimizer | None) -> None:
-        super().__init__(slots, rows=rows, dim=dim, optimizer=optimizer)
+    def __init__(self, layout: TableLayout, optimizer: TableOptimizer | None) -> None:
+        super().__init__(layout, optimizer)
+        rows, dim = layout.rows, layout.dim
         if optimizer is None:
             raise ConfigError(
                 "backend fbgemm updates the table in its backward pass and gives no dense gradient; "
@@ -44,7 +45,7 @@ class FbgemmLookup(Lookup):
         self._scale = math.sqrt(dim / self.padded) if optimizer.kind == "rowwise_adagrad" else 1.0
         embedding = SplitTableBatchedEmbeddingBagsCodegen(
             [(rows, self.padded, EmbeddingLocation.HOST, ComputeDevice.CPU)],
-            feature_table_map=[0] * len(slots),
+            feature_table_map=[0] * len(layout.slots),
             optimizer=kinds[optimizer.kind],
             learning_rate=optimizer.learning_rate * self._scale,
             eps=optimizer.eps * self._scale,
@@ -57,7 +58,7 @@ class FbgemmLookup(Lookup):
     @property
     def table(self) -> Tensor:
         """The table ``[rows, D]``: the first D columns of fbgemm's."""
-        return self._padded_table[:, : self.dim]
+        return self._padded_table[:, : self.layout.dim]
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -66,12 +67,17 @@ class FbgemmLookup(Lookup):
         if not states:
             return {}
         total: Tensor = states[0][0]
-        return {"sum": total[:, : self.dim] if total.dim() == 2 else total / self._scale**2}
+        return {"sum": total[:, : self.layout.dim] if total.dim() == 2 else total / self._scale**2}
 
     def _pool(self, rows: Tensor, offsets: Tensor | None) -> Tensor:
+        slots, dim = len(self.layout.slots), self.layout.dim
+        if not torch.is_grad_enabled():
+            # fbgemm's operator exists for autograd only; without gradients there is nothing to fuse.
+            summed = gather(self._padded_table, rows, offsets)
+            return summed.view(slots, -1, self.padded).transpose(0, 1)[:, :, :dim]
         if offsets is None:
             offsets = torch.arange(rows.numel() + 1, device=rows.device)
         embedding = self._tbe[0]
         embedding.set_learning_rate(self.learning_rate * self._scale)
         pooled: Tensor = embedding(rows, offsets)
-        return pooled.view(-1, len(self.slots), self.padded)[:, :, : self.dim]
+        return pooled.view(-1, slots, self.padded)[:, :, :dim]

@@ -4,7 +4,7 @@ Shapes: B batch, K keys, S slots, D width of a row, N values, M addressed values
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,6 +37,23 @@ class TableOptimizer:
     eps: float = 1e-8
 
 
+@dataclass(frozen=True, kw_only=True)
+class TableLayout:
+    """A table and the slots into it.
+
+    Attributes:
+        keys: Features K that the sparse input carries, whether or not a slot reads them.
+        slots: The slots, in the order of the output.
+        rows: Rows of the table.
+        dim: Width D of a row.
+    """
+
+    keys: int
+    slots: tuple[Slot, ...]
+    rows: int
+    dim: int
+
+
 class Lookup(nn.Module, ABC):
     """One table and the slots into it.
 
@@ -44,9 +61,7 @@ class Lookup(nn.Module, ABC):
     one it is a parameter with a dense gradient, for an optimiser outside.
 
     Args:
-        slots: The slots, in the order of the output.
-        rows: Rows of the table.
-        dim: Width of a row.
+        layout: The table and its slots.
         optimizer: The fused update, or None for a dense gradient.
     """
 
@@ -57,16 +72,14 @@ class Lookup(nn.Module, ABC):
     _slot_mixed: Tensor
     _slot_mean: Tensor
 
-    def __init__(self, slots: Sequence[Slot], *, rows: int, dim: int, optimizer: TableOptimizer | None) -> None:
+    def __init__(self, layout: TableLayout, optimizer: TableOptimizer | None) -> None:
         super().__init__()
-        self.rows, self.dim, self.optimizer = rows, dim, optimizer
+        self.layout, self.optimizer = layout, optimizer
         self.learning_rate = optimizer.learning_rate if optimizer else 0.0
-        self.keys = max(slot.key for slot in slots) + 1
-        self.slots = tuple(slots)
-        tensors = SlotTensors.of(slots)
+        tensors = SlotTensors.of(layout.slots)
         for name in ("key", "seed", "base", "rows", "mixed", "mean"):
             self.register_buffer(f"_slot_{name}", getattr(tensors, name), persistent=False)
-        self._any_mean = any(slot.mean for slot in slots)
+        self._any_mean = any(slot.mean for slot in layout.slots)
 
     @property
     @abstractmethod
@@ -101,9 +114,9 @@ class Lookup(nn.Module, ABC):
             float32 ``[B, S, D]``; an empty bag gives zeros.
         """
         if offsets is None:
-            tokens_SB = values.view(self.keys, -1)[self._slot_key]
+            tokens_SB = values.view(self.layout.keys, -1)[self._slot_key]
             return self._pool(self._rows(tokens_SB, slice(None)).flatten(), None)
-        lengths_SB = offsets.diff().view(self.keys, -1)[self._slot_key]
+        lengths_SB = offsets.diff().view(self.layout.keys, -1)[self._slot_key]
         totals_S = lengths_SB.sum(1)
         slot_M = torch.repeat_interleave(totals_S)
         # Each slot reads its key's run of values: the position within the run, shifted to where the run starts.
@@ -128,7 +141,7 @@ class Lookup(nn.Module, ABC):
     def extra_repr(self) -> str:
         """What ``print(model)`` shows of a lookup."""
         update = self.optimizer.kind if self.optimizer else "dense gradient"
-        return f"rows={self.rows}, dim={self.dim}, slots={len(self.slots)}, {update}"
+        return f"rows={self.layout.rows}, dim={self.layout.dim}, slots={len(self.layout.slots)}, {update}"
 
     # The artifact's name for the table is the same whichever backend holds it.
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:

@@ -3,22 +3,22 @@
 Shapes: B batch, S slots, D width of a row, M addressed values, U distinct rows among them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels.addressing import Slot
-from kernels.lookup.interface import Lookup, TableOptimizer
+from kernels.lookup.interface import Lookup, TableLayout, TableOptimizer
 
 
 class ReferenceLookup(Lookup):
     """Lookup by ``torch.nn.functional.embedding_bag``."""
 
-    def __init__(self, slots: Sequence[Slot], *, rows: int, dim: int, optimizer: TableOptimizer | None) -> None:
-        super().__init__(slots, rows=rows, dim=dim, optimizer=optimizer)
+    def __init__(self, layout: TableLayout, optimizer: TableOptimizer | None) -> None:
+        super().__init__(layout, optimizer)
+        rows, dim = layout.rows, layout.dim
         table = torch.zeros(rows, dim)
         self._state: dict[str, Tensor] = {}
         if optimizer is None:
@@ -43,10 +43,10 @@ class ReferenceLookup(Lookup):
 
     def _pool(self, rows: Tensor, offsets: Tensor | None) -> Tensor:
         if self.optimizer is None or not torch.is_grad_enabled():
-            pooled = _gather(self._table, rows, offsets)
+            pooled = gather(self._table, rows, offsets)
         else:
             pooled = _FusedGather.apply(self._anchor, rows, offsets, self)  # type: ignore[no-untyped-call]
-        return pooled.view(len(self.slots), -1, self.dim).transpose(0, 1)
+        return pooled.view(len(self.layout.slots), -1, self.layout.dim).transpose(0, 1)
 
     @torch.no_grad()
     def update(self, rows: Tensor, gradient: Tensor) -> None:
@@ -58,7 +58,7 @@ class ReferenceLookup(Lookup):
         """
         assert self.optimizer is not None
         rows_U, inverse_M = rows.unique(return_inverse=True)
-        grad_UD = gradient.new_zeros(rows_U.numel(), self.dim).index_add_(0, inverse_M, gradient)
+        grad_UD = gradient.new_zeros(rows_U.numel(), self.layout.dim).index_add_(0, inverse_M, gradient)
         if self.optimizer.kind != "sgd":
             square = grad_UD.square()
             if self.optimizer.kind == "rowwise_adagrad":
@@ -75,7 +75,7 @@ class _FusedGather(torch.autograd.Function):
     def forward(ctx: Any, anchor: Tensor, rows: Tensor, offsets: Tensor | None, lookup: ReferenceLookup) -> Tensor:
         ctx.save_for_backward(rows, offsets)
         ctx.lookup = lookup
-        return _gather(lookup.table, rows, offsets)
+        return gather(lookup.table, rows, offsets)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None, None]:
@@ -87,8 +87,17 @@ class _FusedGather(torch.autograd.Function):
         return None, None, None, None
 
 
-def _gather(table: Tensor, rows: Tensor, offsets: Tensor | None) -> Tensor:
-    """Sum the bags of rows: ``[bags, D]``."""
+def gather(table: Tensor, rows: Tensor, offsets: Tensor | None) -> Tensor:
+    """Sum the bags of rows.
+
+    Args:
+        table: float32 ``[rows, D]``.
+        rows: int64 ``[M]``.
+        offsets: int64 ``[bags + 1]``, or None where every bag holds one row.
+
+    Returns:
+        float32 ``[bags, D]``.
+    """
     if offsets is None:
         return F.embedding(rows, table)
     return F.embedding_bag(rows, table, offsets, mode="sum", include_last_offset=True)

@@ -10,19 +10,24 @@ from torch import Tensor
 from common.errors import ConfigError
 from kernels.addressing import Slot, SlotTensors, rows_torch
 from kernels.lookup.dispatch import build_lookup
-from kernels.lookup.interface import Lookup, TableOptimizer
+from kernels.lookup.interface import Lookup, TableLayout, TableOptimizer
 
-ROWS, KEYS, BATCH = 50, 3, 16
+ROWS, KEYS, BATCH = 50, 4, 16
 Kind = Literal["rowwise_adagrad", "adagrad", "sgd"]
 Make = Callable[[int], tuple[Tensor, Tensor | None]]
 KINDS: tuple[Kind, ...] = ("rowwise_adagrad", "adagrad", "sgd")
 # A shared table: two probes of key 0, a vocabulary range of key 1, a pooled key 2 (mean) that shares key 0's slot.
+# No slot reads key 3.
 SLOTS = (
     Slot(key=0, seed=11, base=0, rows=40, mixed=True),
     Slot(key=0, seed=12, base=0, rows=40, mixed=True),
     Slot(key=1, seed=0, base=40, rows=10, mixed=False),
     Slot(key=2, seed=11, base=0, rows=40, mixed=True, mean=True),
 )
+
+
+def layout(dim: int) -> TableLayout:
+    return TableLayout(keys=KEYS, slots=SLOTS, rows=ROWS, dim=dim)
 
 
 def ragged(seed: int) -> tuple[Tensor, Tensor]:
@@ -39,7 +44,7 @@ def one_hot(seed: int) -> tuple[Tensor, None]:
 
 def build(backend: Literal["reference", "fbgemm"], dim: int, kind: Kind | None) -> Lookup:
     optimizer = TableOptimizer(kind=kind, learning_rate=0.1) if kind else None
-    lookup = build_lookup(SLOTS, rows=ROWS, dim=dim, optimizer=optimizer, backend=backend)
+    lookup = build_lookup(layout(dim), optimizer, backend=backend)
     with torch.no_grad():
         lookup.table.copy_(torch.randn(ROWS, dim, generator=torch.Generator().manual_seed(0)))
     return lookup
@@ -68,8 +73,9 @@ def test_backends_equal_the_definition(make: Make, dim: int) -> None:
     for lookup in (build("reference", dim, None), build("reference", dim, "sgd"), build("fbgemm", dim, "sgd")):
         expected = by_definition(lookup.table.detach(), values, offsets)
         torch.testing.assert_close(lookup(values, offsets).detach(), expected, rtol=1e-5, atol=1e-5)
-        with torch.no_grad():
-            torch.testing.assert_close(lookup(values, offsets), expected, rtol=1e-5, atol=1e-5)
+        for without_gradient in (torch.no_grad(), torch.inference_mode()):
+            with without_gradient:
+                torch.testing.assert_close(lookup(values, offsets), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("make", [ragged, one_hot])
@@ -109,7 +115,7 @@ def test_rowwise_adagrad_by_hand(backend: Literal["reference", "fbgemm"]) -> Non
     # One value, width 2 (padded by fbgemm), gradient (3, 4): mean square 12.5, a second time 25.
     slot = Slot(key=0, seed=0, base=0, rows=4, mixed=False)
     optimizer = TableOptimizer(kind="rowwise_adagrad", learning_rate=0.5, eps=0.1)
-    lookup = build_lookup([slot], rows=4, dim=2, optimizer=optimizer, backend=backend)
+    lookup = build_lookup(TableLayout(keys=1, slots=(slot,), rows=4, dim=2), optimizer, backend=backend)
     gradient = torch.tensor([3.0, 4.0])
     expected = torch.zeros(2)
     for total in (12.5, 25.0):
@@ -124,7 +130,7 @@ def test_only_touched_rows_change() -> None:
     for backend in ("reference", "fbgemm"):
         lookup = build(backend, 10, "rowwise_adagrad")
         before = lookup.table.clone()
-        lookup(torch.tensor([0, 2, 5]), None).sum().backward()
+        lookup(torch.tensor([0, 2, 5, 9]), None).sum().backward()
         changed = (lookup.table != before).any(1).nonzero().flatten().tolist()
         fields = SlotTensors.of(SLOTS)
         touched = rows_torch(torch.tensor([0, 0, 2, 5]), fields.seed, fields.base, fields.rows, fields.mixed)
@@ -147,10 +153,10 @@ def test_the_table_moves_between_backends_by_state_dict() -> None:
 
 def test_fbgemm_without_an_optimiser_is_refused() -> None:
     with pytest.raises(ConfigError, match="use backend reference"):
-        build_lookup(SLOTS, rows=ROWS, dim=4, backend="fbgemm")
+        build_lookup(layout(4), backend="fbgemm")
 
 
 def test_auto_takes_fbgemm_only_where_an_update_is_fused() -> None:
-    fused = build_lookup(SLOTS, rows=ROWS, dim=4, optimizer=TableOptimizer())
-    dense = build_lookup(SLOTS, rows=ROWS, dim=4)
+    fused = build_lookup(layout(4), TableOptimizer())
+    dense = build_lookup(layout(4))
     assert (type(fused).__name__, type(dense).__name__) == ("FbgemmLookup", "ReferenceLookup")

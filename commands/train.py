@@ -1,0 +1,87 @@
+"""plexrank train: a run file to an artifact."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress, TaskID
+
+from commands._console import console, errors, progress_bar, table
+
+if TYPE_CHECKING:
+    from training.records import Epoch
+
+
+def train(
+    config: Annotated[Path, typer.Option(help="The run file, yaml; configs/ has some to start from.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Replace a setting, like training.epochs=3. Repeatable.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run's artifact if it exists.")] = False,
+) -> None:
+    """Train a ranker and write its artifact.
+
+    Leaves OUTPUT/artifact, OUTPUT/metrics.jsonl (a json line an epoch) and OUTPUT/tensorboard. Ctrl-C ends training and
+    keeps the best epoch so far.
+
+    Example: plexrank train --config configs/frappe_finalmlp.yaml --set seed=7
+    """
+    from common.files import refuse_existing
+    from training.loop import train as run
+    from training.records import RunRecords
+    from training.run import load_run
+
+    settings = load_run(config, set_ or ())
+    refuse_existing(settings.output / "artifact", overwrite=overwrite)
+    with progress_bar() as bar:
+        outcome = run(settings, [_Display(bar), RunRecords(settings.output)], overwrite=overwrite)
+    rows = [
+        [name, *(dict(report.table_rows()).get(metric, "-") for metric in _METRICS)]
+        for name, report in outcome.reports.items()
+    ]
+    console.print(table(f"Epoch {outcome.best_epoch}, the best of {outcome.epochs}", ("split", *_METRICS), rows))
+    if outcome.interrupted:
+        errors.print("Interrupted: the artifact holds the best epoch so far.")
+    console.print(
+        f"Wrote {outcome.artifact}. Next: plexrank evaluate --artifact {outcome.artifact} --data {settings.data}"
+    )
+    if outcome.interrupted:
+        raise typer.Exit(130)
+
+
+_METRICS = ("rows", "auc", "logloss", "calibration_ratio")
+
+
+class _Display:
+    """Shows a bar an epoch, and a line for each that is over."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID | None = None
+        self._steps = 0
+
+    def on_start(self, model: str, parameters: int, rows: int, steps: int) -> None:
+        """Say what is trained."""
+        self._steps = steps
+        self._bar.console.print(f"Training {model}: {parameters:,} parameters, {rows:,} rows, {steps:,} steps an epoch")
+
+    def on_step(self, epoch: int, step: int, loss: float, samples_per_second: float) -> None:
+        """Move the bar."""
+        if self._task is None:
+            self._task = self._bar.add_task(f"epoch {epoch}", total=self._steps, note="")
+        note = f"steps, loss {loss:.5f}, {samples_per_second:,.0f} samples/s"
+        self._bar.update(self._task, completed=step, note=note)
+
+    def on_epoch(self, record: "Epoch") -> None:
+        """Replace the bar by the epoch's line."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        valid = ", ".join(f"{name} {value:.5f}" for name, value in record.valid.items())
+        self._bar.console.print(
+            f"epoch {record.epoch}: train loss {record.train_loss:.5f}, valid {valid}; lr {record.learning_rate:.1g}, "
+            f"{record.samples_per_second:,.0f} samples/s{'' if record.gained else ' (no gain)'}"
+        )
+
+    def close(self) -> None:
+        """Nothing to close: the bar ends with its block."""
