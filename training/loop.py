@@ -85,9 +85,9 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
     loop = settings.training
     plateau = Plateau(loop.patience)
     steps = math.ceil(len(rows) / loop.batch_size)
-    for observer in observers:
-        observer.on_start(settings.model.name, parameter_count(model), len(rows), steps)
     try:
+        for observer in observers:
+            observer.on_start(settings.model.name, parameter_count(model), len(rows), steps)
         with atomic_folder(target, overwrite=overwrite) as folder, _Interrupt() as interrupt:
             epochs = _epochs(model, rows, valid, settings, plateau, folder, observers, interrupt)
             if plateau.best_epoch == 0:

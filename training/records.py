@@ -1,5 +1,6 @@
 """What a run leaves for machines and for TensorBoard: a json line an epoch, and scalars."""
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,16 +58,18 @@ class RunRecords:
     """
 
     def __init__(self, folder: Path) -> None:
-        with quiet_import():
-            from torch.utils.tensorboard import SummaryWriter
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lines = (folder / "metrics.jsonl").open("w", encoding="utf-8")
-        self._board: Any = SummaryWriter(str(folder / "tensorboard"))
+        self._folder = folder
+        self._files = contextlib.ExitStack()
         self._steps = 0
 
     def on_start(self, model: str, parameters: int, rows: int, steps: int) -> None:
-        """Remember how long an epoch is, to count steps through."""
+        """Open the files: only now is it sure that there is something to record."""
+        with quiet_import():
+            from torch.utils.tensorboard import SummaryWriter
         self._steps = steps
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lines = self._files.enter_context((self._folder / "metrics.jsonl").open("w", encoding="utf-8"))
+        self._board: Any = self._files.enter_context(SummaryWriter(str(self._folder / "tensorboard")))
 
     def on_step(self, epoch: int, step: int, loss: float, samples_per_second: float) -> None:
         """Draw the loss and the speed."""
@@ -84,5 +87,4 @@ class RunRecords:
 
     def close(self) -> None:
         """Close the files."""
-        self._lines.close()
-        self._board.close()
+        self._files.close()
