@@ -7,8 +7,10 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import typer
 import yaml
 
+from commands.main import app
 from training.run import load_run
 
 ROOT = Path(__file__).parents[2]
@@ -213,3 +215,13 @@ def test_image_gets_all_that_setup_needs() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     needed = packages | {"pyproject.toml", "README.md", "LICENSE", "requirements", "scripts"}
     assert [name for name in needed if not any(fnmatch.fnmatch(name, rule) for rule in allowed)] == []
+
+
+@pytest.mark.parametrize("kind", ["Job", "Deployment"])
+def test_containers_ask_for_options_that_plexrank_has(kind: str) -> None:
+    verb, *arguments = _container(kind)["args"]
+    command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
+    context = command.make_context(verb, list(arguments), resilient_parsing=False)
+    given = {argument for argument in arguments if argument.startswith("--")}
+    assert given <= {option for parameter in command.params for option in parameter.opts}
+    assert context.params["config" if verb == "train" else "port"]

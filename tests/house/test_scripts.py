@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 _SCRIPTS = sorted(
-    str(path.relative_to(ROOT)) for folder in ("scripts", ".ci") for path in (ROOT / folder).iterdir() if path.is_file()
+    str(path.relative_to(ROOT))
+    for folder in ("scripts", ".ci")
+    for path in (ROOT / folder).iterdir()
+    if path.is_file() and not path.suffix
 )
 
 
