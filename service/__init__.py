@@ -1,0 +1,3 @@
+"""The scoring server: bodies, limits, the A/B router, the loaded variants, and the app that joins them."""
+
+__all__ = ["app", "bodies", "example", "limits", "router", "scorer", "variants"]
