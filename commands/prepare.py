@@ -62,12 +62,12 @@ def prepare(
             progress=show,
         )
     splits = [
-        (name, f"{s['rows']:,}", f"{s['positives'] / s['rows']:.5f}" if s["rows"] else "-", str(len(s["shards"])))
-        for name, s in document["splits"].items()
+        (name, f"{s.rows:,}", f"{s.positives / s.rows:.5f}" if s.rows else "-", str(len(s.shards)))
+        for name, s in document.splits.items()
     ]
     console.print(table("Splits", ("split", "rows", "label rate", "shards"), splits))
-    console.print(table("Features", _HEADERS, [_feature(column) for column in document["columns"]]))
-    console.print(f"Top values were counted in {document['sampled_rows']:,} rows; ~ marks an estimate.")
+    console.print(table("Features", _HEADERS, [_feature(column) for column in document.columns]))
+    console.print(f"Top values were counted in {document.sampled_rows:,} rows; ~ marks an estimate.")
     console.print(
         f"Wrote {output}. Next: name it as [bold]data[/] in a run file and run plexrank train --config RUN.yaml"
     )
@@ -82,7 +82,9 @@ def _feature(column: dict[str, Any]) -> tuple[str, ...]:
         distinct = f"{'' if column['distinct_exact'] else '~'}{column['distinct']:,}"
         values = ", ".join(f"{top['value'] or repr('')} {top['share']:.1%}" for top in column["top"])
     elif "min" in column:
-        values = f"{column['min']:.4g} .. {column['max']:.4g}, mean {column['mean']:.4g}"
+        values = f"{column['min']:.4g} .. {column['max']:.4g}"
+        if column["mean"] is not None:
+            values += f", mean {column['mean']:.4g}"
     if "mean_length" in column:
         values += f"; mean length {column['mean_length']:.1f}"
     return column["name"], column["kind"], f"{column['missing']:,}", distinct, values

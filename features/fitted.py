@@ -7,17 +7,17 @@ from functools import cached_property
 from pathlib import Path
 
 import polars as pl
-from pydantic import ValidationError
 
 from common.errors import DataError, SchemaError
 from common.files import canonical_json, write_json
-from features.numerics import NumericStatistics, logged_expr, numeric_expr
+from features.numerics import NumericStatistics, encoded, logged
 from features.schema import CategoricalFeature, Schema, SequenceFeature, parse_schema
 from features.tokens import token_expr
 from features.vocabulary import Vocabulary, VocabularyCounter
 
 FORMAT = 1
 _FILE, _VOCABULARIES = "schema.json", "vocabulary"
+_MEND = "prepare the data again"
 
 
 class FittedSchema:
@@ -52,17 +52,16 @@ class FittedSchema:
         Returns:
             The same rows: Int64 tokens, List(Int64) sequences (never null), Float32 numerics.
         """
-        columns = []
+        columns: list[pl.Expr | pl.Series] = []
         for feature in self.schema.features:
-            column = pl.col(feature.name)
             if feature.kind == "numeric":
-                encoded = numeric_expr(column, feature, self.statistics.get(feature.name))
+                columns.append(encoded(typed[feature.name], feature, self.statistics.get(feature.name)))
             elif feature.kind == "categorical":
-                encoded = self._ids(feature, column)
+                columns.append(self._ids(feature, pl.col(feature.name)).alias(feature.name))
             else:
-                recent = column.list.tail(feature.max_length)
-                encoded = recent.list.eval(self._ids(feature, pl.element())).fill_null(pl.lit([], pl.List(pl.Int64)))
-            columns.append(encoded.alias(feature.name))
+                recent = pl.col(feature.name).list.tail(feature.max_length)
+                ids = recent.list.eval(self._ids(feature, pl.element()))
+                columns.append(ids.fill_null(pl.lit([], pl.List(pl.Int64))).alias(feature.name))
         return typed.with_columns(columns)
 
     def _ids(self, feature: CategoricalFeature | SequenceFeature, text: pl.Expr) -> pl.Expr:
@@ -72,7 +71,7 @@ class FittedSchema:
     @cached_property
     def digest(self) -> str:
         """Hexadecimal sha256 of the declaration and everything fitted."""
-        return hashlib.sha256(canonical_json(self._document())).hexdigest()
+        return _digest(self._document())
 
     def _document(self) -> dict[str, object]:
         return {
@@ -102,25 +101,27 @@ class FittedSchema:
         path = folder / _FILE
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            if document.get("format") != FORMAT:
-                raise SchemaError(
-                    f"{path} has format {document.get('format')!r}, this plexrank reads {FORMAT}; prepare again"
-                )
-            schema = parse_schema(document["schema"], source=str(path))
-            statistics = {n: NumericStatistics.model_validate(s) for n, s in document["statistics"].items()}
-            names = document["vocabularies"]
+            whole = isinstance(document, dict) and document.pop("digest", None) == _digest(document)
         except FileNotFoundError:
             raise SchemaError(f"{path} does not exist; {folder} is no prepared set or artifact") from None
-        except (OSError, ValueError, KeyError, AttributeError, ValidationError) as problem:
-            raise SchemaError(f"{path} cannot be read ({problem}); prepare the data again") from None
-        vocabularies = {name: Vocabulary.load(folder / _VOCABULARIES / f"{name}.parquet") for name in names}
-        fitted = cls(schema, statistics, vocabularies)
-        for name, described in names.items():
+        except (OSError, ValueError) as problem:
+            raise SchemaError(f"{path} cannot be read ({problem}); {_MEND}") from None
+        if not whole:
+            raise SchemaError(f"{path} was changed after it was written: its digest differs; {_MEND}")
+        if document.get("format") != FORMAT:
+            raise SchemaError(f"{path} has format {document.get('format')!r}, this plexrank reads {FORMAT}; {_MEND}")
+        schema = parse_schema(document["schema"], source=str(path))
+        statistics = {name: NumericStatistics.model_validate(s) for name, s in document["statistics"].items()}
+        vocabularies = {}
+        for name, described in document["vocabularies"].items():
+            vocabularies[name] = Vocabulary.load(folder / _VOCABULARIES / f"{name}.parquet")
             if vocabularies[name].digest != described["sha256"]:
-                raise DataError(f"vocabulary {name!r} in {folder} belongs to another schema; prepare the data again")
-        if fitted.digest != document["digest"]:
-            raise SchemaError(f"{path} was changed after it was written: its digest differs; prepare the data again")
-        return fitted
+                raise DataError(f"vocabulary {name!r} in {folder} belongs to another schema; {_MEND}")
+        return cls(schema, statistics, vocabularies)
+
+
+def _digest(document: dict[str, object]) -> str:
+    return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
 class Fitter:
@@ -143,8 +144,7 @@ class Fitter:
         for name in self._statistics:
             feature = self._schema.feature(name)
             assert feature.kind == "numeric"
-            logged = typed.select(logged_expr(pl.col(name), feature)).to_series()
-            self._statistics[name] = self._statistics[name].merge(NumericStatistics.of(logged))
+            self._statistics[name] = self._statistics[name].merge(NumericStatistics.of(logged(typed[name], feature)))
         for name, counter in self._counters.items():
             values = typed[name]
             if values.dtype == pl.List:

@@ -4,9 +4,10 @@ Everything is computed in float64 and rounded to float32 once, at the end.
 """
 
 import math
-from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from features.schema import NumericFeature
@@ -23,7 +24,7 @@ class NumericStatistics(BaseModel):
         maximum: Largest value; 0 where there is none.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     count: int = 0
     mean: float = 0.0
@@ -48,12 +49,20 @@ class NumericStatistics(BaseModel):
     @classmethod
     def of(cls, values: pl.Series) -> "NumericStatistics":
         """Statistics of one batch; nulls do not count."""
-        present = values.drop_nulls()
-        if present.is_empty():
+        # NumPy on one piece of memory: polars' sums depend on how many pieces it has cut the column into.
+        present = values.drop_nulls().to_numpy()
+        if not present.size:
             return cls()
-        variance = present.var(ddof=0)
-        fields: dict[str, Any] = {"mean": present.mean(), "minimum": present.min(), "maximum": present.max()}
-        return cls(count=present.len(), squares=float(str(variance)) * present.len(), **fields)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = present.mean()
+            squares = np.square(present - mean).sum()
+        return cls(
+            count=present.size,
+            mean=float(mean),
+            squares=float(squares),
+            minimum=float(present.min()),
+            maximum=float(present.max()),
+        )
 
     @property
     def deviation(self) -> float:
@@ -62,42 +71,49 @@ class NumericStatistics(BaseModel):
 
     def shift_and_scale(self, transform: str) -> tuple[float, float]:
         """What a fitted transform subtracts, and what it then divides by; a constant column divides by 1."""
+        if self.minimum == self.maximum:
+            return self.minimum, 1.0
         if transform == "standardize":
-            return self.mean, self.deviation or 1.0
-        return self.minimum, (self.maximum - self.minimum) or 1.0
+            return self.mean, self.deviation or 1.0  # 0 where the squares of tiny differences vanish
+        return self.minimum, self.maximum - self.minimum
 
 
-def logged_expr(value: pl.Expr, feature: NumericFeature) -> pl.Expr:
-    """A Float64 expression after the feature's ``log1p`` steps, before its fitted transform."""
-    for transform in feature.transforms:
-        if transform == "log1p":
-            value = value.sign() * value.abs().log1p()
-    return value
+def logged(values: pl.Series, feature: NumericFeature) -> pl.Series:
+    """Float64 values after the feature's ``log1p`` steps, before its fitted transform."""
+    for _ in range(feature.transforms.count("log1p")):
+        # Below zero apart: its sign would make 0 of -0.
+        expr = pl.when(pl.lit(values) < 0).then(-(-pl.lit(values)).log1p()).otherwise(pl.lit(values).log1p())
+        values = pl.select(expr).to_series()
+    return values
 
 
-def numeric_expr(value: pl.Expr, feature: NumericFeature, statistics: NumericStatistics | None) -> pl.Expr:
-    """A Float64 expression through the whole chain.
+def encoded(values: pl.Series, feature: NumericFeature, statistics: NumericStatistics | None) -> pl.Series:
+    """Values through the whole chain.
 
     Args:
-        value: The raw values; null is missing.
+        values: The raw values, Float64; null is missing.
         feature: Its declaration.
         statistics: Needed where the chain ends in a fitted transform.
 
     Returns:
-        Expression of dtype Float32; null only where ``missing: mask``.
+        Float32 values under the feature's name; null only where ``missing: mask``. Infinite where float32 cannot hold
+        the result.
     """
     if feature.missing != "mask":
-        value = value.fill_null(feature.missing)
-    value = logged_expr(value, feature)
-    if feature.fitted_transform is not None:
-        assert statistics is not None
-        shift, scale = statistics.shift_and_scale(feature.fitted_transform)
-        value = (value - shift) / scale
-    return value.cast(pl.Float32)
+        values = values.fill_null(feature.missing)
+    array = logged(values, feature).to_numpy()  # null becomes NaN
+    with np.errstate(over="ignore"):
+        if feature.fitted_transform is not None:
+            assert statistics is not None
+            shift, scale = statistics.shift_and_scale(feature.fitted_transform)
+            # Not in polars: it multiplies a long column by the reciprocal, which rounds otherwise than a quotient.
+            array = (array - shift) / scale
+        array = array.astype(np.float32)
+    return pl.Series(feature.name, array).fill_nan(None)
 
 
-def numeric(value: float | None, feature: NumericFeature, statistics: NumericStatistics | None) -> float:
-    """One value through the whole chain, as :func:`numeric_expr`.
+def encoded_value(value: float | None, feature: NumericFeature, statistics: NumericStatistics | None) -> np.float32:
+    """One value through the whole chain, as :func:`encoded`.
 
     Args:
         value: The raw value; None is missing.
@@ -105,19 +121,29 @@ def numeric(value: float | None, feature: NumericFeature, statistics: NumericSta
         statistics: Needed where the chain ends in a fitted transform.
 
     Returns:
-        The value before its rounding to float32; NaN where it is missing and ``missing: mask``.
+        The float32; NaN where the value is missing and ``missing: mask``.
+
+    Raises:
+        OverflowError: The value is an integer that float64 cannot hold.
     """
     if value is None:
         if feature.missing == "mask":
-            return math.nan
+            return np.float32(math.nan)
         value = feature.missing
     value = float(value)
-    for transform in feature.transforms:
-        if transform == "log1p":
-            # Not copysign: as in polars, the sign of 0 is 0.
-            value = (value > 0) * math.log1p(abs(value)) - (value < 0) * math.log1p(abs(value))
+    for _ in range(feature.transforms.count("log1p")):
+        value = -math.log1p(-value) if value < 0 else math.log1p(value)
     if feature.fitted_transform is not None:
         assert statistics is not None
         shift, scale = statistics.shift_and_scale(feature.fitted_transform)
         value = (value - shift) / scale
-    return value
+    with np.errstate(over="ignore"):
+        return np.float32(value)
+
+
+def exceeds_float32(values: NDArray[np.float64], feature: NumericFeature) -> NDArray[np.bool_]:
+    """Which raw values are refused: without ``log1p``, those that float32 cannot hold."""
+    if "log1p" in feature.transforms:
+        return np.zeros(values.shape, np.bool_)
+    with np.errstate(over="ignore"):
+        return np.isinf(values.astype(np.float32))

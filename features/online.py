@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from common.errors import RequestError, did_you_mean
 from features.encoded import EncodedRows, Ragged
 from features.fitted import FittedSchema
-from features.numerics import numeric
+from features.numerics import encoded_value, exceeds_float32
 from features.schema import CategoricalFeature, Entity, NumericFeature, SequenceFeature
 from features.tokens import text, token
-
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class RequestEncoder:
@@ -30,6 +28,7 @@ class RequestEncoder:
     def __init__(self, fitted: FittedSchema) -> None:
         self._schema = fitted.schema
         self._fitted = fitted
+        self._features = {feature.name: feature for feature in fitted.schema.features}
         self._ids: dict[str, Callable[[str | None], int]] = {}
         for feature in fitted.schema.sparse:
             vocabulary = fitted.vocabulary(feature)
@@ -95,7 +94,7 @@ class RequestEncoder:
 
     def _check_names(self, given: Mapping[str, Any], entity: Entity, where: str) -> None:
         for name in given:
-            feature = next((f for f in self._schema.features if f.name == name), None)
+            feature = self._features.get(name)
             if feature is None:
                 known = [f.name for f in self._schema.features if f.entity == entity]
                 raise RequestError(f"unknown feature {name!r}; {did_you_mean(name, known)}", where=f"{where}.{name}")
@@ -124,12 +123,15 @@ class RequestEncoder:
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise RequestError(f"a number is expected, not {_shown(value)}", where=where)
         try:
-            encoded = numeric(value, feature, self._fitted.statistics.get(feature.name))
+            encoded = encoded_value(value, feature, self._fitted.statistics.get(feature.name))
+            fits = value is None or (
+                math.isfinite(value) and np.isfinite(encoded) and not exceeds_float32(np.array(float(value)), feature)
+            )
         except OverflowError:
-            encoded = math.inf
-        if value is not None and not (math.isfinite(value) and abs(encoded) <= _FLOAT32_MAX):
+            fits = False
+        if not fits:
             raise RequestError("the number is not finite, or too large for float32", where=where)
-        return encoded
+        return float(encoded)
 
 
 def _with_identity(
@@ -148,7 +150,10 @@ def _with_identity(
 def _text(value: Any, where: str) -> str | None:
     if value is not None and not isinstance(value, str | int):
         raise RequestError(f"a text or an integer is expected, not {_shown(value)}", where=where)
-    found = text(value)
+    try:
+        found = text(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        raise RequestError("the integer has too many digits", where=where) from None
     if found is not None:
         try:
             found.encode()

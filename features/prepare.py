@@ -13,21 +13,20 @@ It is written under a temporary name and renamed when whole. What is fitted is f
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from common.errors import ConfigError, DataError
+from common.errors import ConfigError, DataError, SchemaError
 from common.files import atomic_folder, refuse_existing, write_json
 from features.fitted import FittedSchema, Fitter
+from features.prepared import FILE, PreparedDocument, PreparedSplit, Shard
 from features.schema import Schema
 from features.sources import RawFile, expand
 from features.split import SPLITS, FileSplit, Fractions, RowSplit, Split, split_by_time
 from features.summary import Summary
 from features.tokens import token_expr
-from features.typed import GROUP, LABEL, ROW, Place, typed_rows
+from features.typed import GROUP, LABEL, ROW, Place, refuse_large, typed_rows
 
-FORMAT = 1
 _SHARD_ROWS = 262_144
 
 Progress = Callable[[str, int, int], None]
@@ -59,7 +58,7 @@ def prepare(
     seed: int = 0,
     overwrite: bool = False,
     progress: Progress = lambda phase, done, total: None,
-) -> dict[str, Any]:
+) -> PreparedDocument:
     """Prepare raw files.
 
     Args:
@@ -83,43 +82,39 @@ def prepare(
     refuse_existing(output, overwrite=overwrite)
     sources = _sources(schema, inputs, fractions, by_time, seed)
     total = sum(file.rows for file, _ in sources)
-    if total == 0:
-        raise DataError(f"{', '.join(str(file.path) for file, _ in sources)}: not one row; give files with rows")
-
     fitter = Fitter(schema)
     if fitter.needed:
-        for done, typed, split in _typed_batches(sources, schema):
-            progress("fit", done, total)
+        for _, typed, split in _typed_batches(sources, schema):
             fitter.update(typed.filter(split == 0))
+            progress("fit", _done(typed), total)
     fitted = fitter.fitted()
 
     with atomic_folder(output, overwrite=overwrite) as folder:
         summary = Summary(schema)
         values = dict.fromkeys((feature.name for feature in schema.numeric), 0)
         shards = {name: _ShardWriter(folder / name) for name in SPLITS}
-        for done, typed, split in _typed_batches(sources, schema):
+        for place, typed, split in _typed_batches(sources, schema):
             summary.update(typed)
             for name, column in typed.filter(split == 0).select(values.keys()).to_dict().items():
                 values[name] += column.count()
-            encoded = _encoded(fitted, typed)
+            encoded = _encoded(fitted, typed, place)
             for index, name in enumerate(SPLITS):
                 shards[name].add(encoded.filter(split == index))
-            progress("encode", done, total)
+            progress("encode", _done(typed), total)
         splits = {name: writer.finish() for name, writer in shards.items()}
-        if splits["train"]["rows"] == 0:
+        if splits["train"].rows == 0:
             raise DataError("not one row trains; mend the split, or give more rows")
         empty = [name for name, count in values.items() if count == 0]
         if empty:
             raise DataError(f"numeric feature {empty[0]!r} has no value in any training row; mend it, or remove it")
         fitted.save(folder)
-        document = {
-            "format": FORMAT,
-            "schema_digest": fitted.digest,
-            "splits": splits,
-            "columns": summary.columns(),
-            "sampled_rows": summary.sampled,
-        }
-        write_json(folder / "prepared.json", document)
+        document = PreparedDocument(
+            schema_digest=fitted.digest,
+            splits=splits,
+            columns=tuple(summary.columns()),
+            sampled_rows=summary.sampled,
+        )
+        write_json(folder / FILE, document.model_dump(mode="json"))
     return document
 
 
@@ -131,10 +126,17 @@ def _sources(
         name: [RawFile(path, schema.columns) for path in expand(patterns)]
         for name, patterns in zip(SPLITS, (inputs.files, inputs.valid, inputs.test), strict=True)
     }
+    files = [file for some in opened.values() for file in some]
+    _check_kept(schema, files)
+    for i, file in enumerate(files):
+        if file.path in (other.path for other in files[:i]):
+            raise ConfigError(f"{file.path} is given to two splits; give it to one")
+    if not any(file.rows for file in files):
+        raise DataError(f"{', '.join(str(file.path) for file in files)}: not one row; give files with rows")
     if inputs.valid or inputs.test:
         if fractions is not None or by_time:
             raise ConfigError("--valid and --test already split the rows; drop --split and --split-by")
-        return [(file, FileSplit(SPLITS.index(name))) for name, files in opened.items() for file in files]
+        return [(file, FileSplit(SPLITS.index(name))) for name, some in opened.items() for file in some]
     fractions = fractions or Fractions(0.8, 0.1, 0.1)
     if not by_time:
         return [(file, RowSplit(fractions, seed)) for file in opened["train"]]
@@ -144,29 +146,43 @@ def _sources(
     return [(file, by_cuts) for file in opened["train"]]
 
 
+def _check_kept(schema: Schema, files: list[RawFile]) -> None:
+    """Kept columns stay as they are, so every file must hold them alike."""
+    for name in schema.keep:
+        for file in files[1:]:
+            if file.dtypes[name] != files[0].dtypes[name]:
+                raise SchemaError(
+                    f"{file.path}: kept column {name!r} is {file.dtypes[name]}, but {files[0].dtypes[name]} in "
+                    f"{files[0].path}; write it alike, or drop it from keep"
+                )
+
+
 def _typed_batches(
     sources: list[tuple[RawFile, Split]], schema: Schema
-) -> Iterator[tuple[int, pl.DataFrame, pl.Series]]:
-    """Yield the rows done, typed rows with ``_row``, and their split."""
+) -> Iterator[tuple[Place, pl.DataFrame, pl.Series]]:
+    """Yield where rows come from, the typed rows with ``_row``, and their split."""
     done = 0
     for file, split in sources:
         for first, raw in file.batches():
-            typed = typed_rows(raw, schema, Place(str(file.path), first))
+            place = Place(str(file.path), first)
+            typed = typed_rows(raw, schema, place)
             typed = typed.with_columns(pl.int_range(done, done + raw.height, dtype=pl.Int64).alias(ROW))
             done += raw.height
-            yield done, typed, split.assign(typed)
+            yield place, typed, split.assign(typed)
 
 
-def _encoded(fitted: FittedSchema, typed: pl.DataFrame) -> pl.DataFrame:
+def _done(typed: pl.DataFrame) -> int:
+    """Rows of the input up to the end of a batch."""
+    return int(typed[ROW][-1]) + 1
+
+
+def _encoded(fitted: FittedSchema, typed: pl.DataFrame, place: Place) -> pl.DataFrame:
     """Encode the features, and the group as its token; refuse a number that float32 cannot hold."""
     encoded = fitted.encode(typed)
     for feature in fitted.schema.numeric:
-        if encoded[feature.name].is_infinite().any():
-            row = int(typed[ROW][int(encoded[feature.name].is_infinite().arg_max() or 0)])
-            raise DataError(
-                f"row {row + 1} of the input: numeric feature {feature.name!r} is too large for float32; "
-                "add the transform log1p, or mend the value"
-            )
+        infinite = encoded[feature.name].is_infinite()
+        if infinite.any():
+            refuse_large(place, int(infinite.arg_max() or 0), feature.name)
     if fitted.schema.group is not None:
         encoded = encoded.with_columns(token_expr(pl.col(GROUP)).alias(GROUP))
     others = [c for c in encoded.columns if c not in (ROW, LABEL)]
@@ -182,7 +198,7 @@ class _ShardWriter:
         self._pending: list[pl.DataFrame] = []
         self._pending_rows = 0
         self._positives = 0
-        self._shards: list[dict[str, Any]] = []
+        self._shards: list[Shard] = []
 
     def add(self, rows: pl.DataFrame) -> None:
         self._pending.append(rows)
@@ -191,16 +207,16 @@ class _ShardWriter:
         while self._pending_rows >= _SHARD_ROWS:
             self._write(_SHARD_ROWS)
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> PreparedSplit:
         if self._pending_rows:
             self._write(self._pending_rows)
-        rows = sum(shard["rows"] for shard in self._shards)
-        return {"rows": rows, "positives": self._positives, "shards": self._shards}
+        rows = sum(shard.rows for shard in self._shards)
+        return PreparedSplit(rows=rows, positives=self._positives, shards=tuple(self._shards))
 
     def _write(self, rows: int) -> None:
         whole = pl.concat(self._pending)
         name = f"part-{len(self._shards):05d}.parquet"
         whole.head(rows).write_parquet(self._folder / name, compression="zstd", compression_level=3)
-        self._shards.append({"file": name, "rows": rows})
+        self._shards.append(Shard(file=name, rows=rows))
         self._pending = [whole.slice(rows)]
         self._pending_rows = whole.height - rows

@@ -25,6 +25,7 @@ from common.settings import Settings, read_mapping, validate
 Entity = Literal["user", "item", "context"]
 Encoding = Literal["token", "vocabulary"]
 Transform = Literal["log1p", "standardize", "minmax"]
+_FLOAT32_MAX = 3.4028234663852886e38
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=128)]
 
 
@@ -70,11 +71,13 @@ class NumericFeature(_Feature):
     missing: Literal["mask"] | float = "mask"
 
     @model_validator(mode="after")
-    def _fitted_comes_last(self) -> "NumericFeature":
+    def _can_be_computed(self) -> "NumericFeature":
         if any(transform != "log1p" for transform in self.transforms[:-1]):
             raise ValueError(
                 f"feature {self.name!r}: standardize or minmax comes last and once, after any log1p; reorder transforms"
             )
+        if self.missing != "mask" and abs(self.missing) > _FLOAT32_MAX:
+            raise ValueError(f"feature {self.name!r}: missing {self.missing:g} is too large for float32; fill in less")
         return self
 
     @property

@@ -25,6 +25,8 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         if Path(pattern).is_dir():
             found = sorted(p for p in Path(pattern).iterdir() if p.is_file() and _kind(p))
+        elif Path(pattern).is_file():
+            found = [Path(pattern)]
         else:
             found = sorted(Path(p) for p in glob.glob(pattern, recursive=True))
         if not found:
@@ -55,14 +57,15 @@ class RawFile:
             if path.stat().st_size == 0:
                 raise DataError(f"{path} is empty; remove it, or fetch it again")
             scan = (
-                pl.scan_parquet(path)
+                pl.scan_parquet(path, glob=False)
                 if kind == ".parquet"
-                else pl.scan_csv(path, separator=_SEPARATORS[kind], infer_schema=False)
+                else pl.scan_csv(path, glob=False, separator=_SEPARATORS[kind], infer_schema=False)
             )
-            present = scan.collect_schema().names()
+            present = scan.collect_schema()
             missing = [c for c in columns if c not in present]
             if missing:
                 raise SchemaError(f"{path} has no column {missing[0]!r}; {did_you_mean(missing[0], present)}")
+            self.dtypes = {column: present[column] for column in columns}
             self._scan = scan.select(columns)
             self.rows = int(scan.select(pl.len()).collect(engine="streaming").item())
         except (OSError, pl.exceptions.PolarsError) as problem:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from features.schema import Schema
 from features.sources import RawFile
 from features.typed import ROW, TIMESTAMP, Place, timestamps
 
-SPLITS = ("train", "valid", "test")
+SPLITS: tuple[Literal["train", "valid", "test"], ...] = ("train", "valid", "test")
 _BINS = 1 << 20
 
 
@@ -31,7 +31,7 @@ class Fractions:
         shares = (self.train, self.valid, self.test)
         if not (all(0 <= s <= 1 for s in shares) and self.train > 0 and math.isclose(sum(shares), 1, abs_tol=1e-9)):
             raise ConfigError(
-                f"split {self.train:g},{self.valid:g},{self.test:g} is no split; three shares sum to 1, like 0.8,0.1,0.1"
+                f"split {self.train:g},{self.valid:g},{self.test:g} is no split; shares sum to 1, like 0.8,0.1,0.1"
             )
 
     @classmethod
@@ -60,15 +60,15 @@ class RowSplit:
         position = cast("plh.HExpr", pl.col(ROW).cast(pl.String)).nchash.xxh3_64(seed=self.seed)
         share = position.cast(pl.Float64) / 2.0**64
         first, second = self.fractions.train, self.fractions.train + self.fractions.valid
-        return _index(typed, share, first, second if self.fractions.test > 0 else math.inf)
+        return _index(typed, share, first, second if self.fractions.test > 0 else None)
 
 
 @dataclass(frozen=True)
 class TimeSplit:
-    """Rows before ``valid_from`` train, rows from ``test_from`` test, those between validate."""
+    """Rows before ``valid_from`` train, rows from ``test_from`` test (none if it is None), those between validate."""
 
     valid_from: int
-    test_from: int
+    test_from: int | None
 
     def assign(self, typed: pl.DataFrame) -> pl.Series:
         """Index into ``SPLITS`` of each row, UInt8; needs the column ``_timestamp``."""
@@ -106,13 +106,15 @@ def split_by_time(files: Sequence[RawFile], schema: Schema, fractions: Fractions
     width = (high - low) // _BINS + 1
     counts = np.zeros(_BINS, dtype=np.int64)
     for times in _times(files, schema):
-        counts += np.bincount((times - low) // width, minlength=_BINS)
+        # Unsigned: the distance of two int64 may not fit into an int64.
+        distance = times.view(np.uint64) - np.uint64(low % 2**64)
+        counts += np.bincount((distance // np.uint64(width)).astype(np.int64), minlength=_BINS)
     reached = counts.cumsum() / counts.sum()
 
     def cut(share: float) -> int:
-        return low + width * (int(np.searchsorted(reached, share - 1e-12)) + 1)
+        return min(low + width * (int(np.searchsorted(reached, share - 1e-12)) + 1), 2**63 - 1)
 
-    test_from = cut(fractions.train + fractions.valid) if fractions.test > 0 else high + 1
+    test_from = cut(fractions.train + fractions.valid) if fractions.test > 0 else None
     return TimeSplit(cut(fractions.train), test_from)
 
 
@@ -123,6 +125,7 @@ def _times(files: Sequence[RawFile], schema: Schema) -> Iterator[NDArray[np.int6
             yield timestamps(raw[schema.timestamp], schema.timestamp, Place(str(file.path), first)).to_numpy()
 
 
-def _index(typed: pl.DataFrame, value: pl.Expr, first: float, second: float) -> pl.Series:
-    split = pl.when(value < first).then(0).when(value < second).then(1).otherwise(2)
+def _index(typed: pl.DataFrame, value: pl.Expr, first: float, second: float | None) -> pl.Series:
+    train = pl.when(value < first).then(0)
+    split = train.otherwise(1) if second is None else train.when(value < second).then(1).otherwise(2)
     return typed.select(split.cast(pl.UInt8)).to_series()

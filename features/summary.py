@@ -1,5 +1,6 @@
 """The summary of a prepared set: rows, label rate, and what each feature's values are like."""
 
+import math
 from typing import Any
 
 import polars as pl
@@ -85,7 +86,9 @@ class Summary:
             }
             if feature.kind == "numeric":
                 s = self._statistics[feature.name]
-                column |= {"min": s.minimum, "mean": s.mean, "max": s.maximum} if s.count else {}
+                # Numbers near the end of float64 add up to infinity, which json does not know.
+                mean = s.mean if math.isfinite(s.mean) else None
+                column |= {"min": s.minimum, "mean": mean, "max": s.maximum} if s.count else {}
             else:
                 distinct = self._distinct[feature.name]
                 column |= {"distinct": distinct.count, "distinct_exact": distinct.exact}

@@ -1,10 +1,12 @@
 """Typed rows: raw columns as the schema means them, every value checked, before any encoding."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import polars as pl
 
 from common.errors import DataError, SchemaError
+from features.numerics import exceeds_float32
 from features.schema import Feature, Schema
 
 LABEL, GROUP, TIMESTAMP, ROW = "_label", "_group", "_timestamp", "_row"
@@ -59,7 +61,11 @@ def typed_rows(raw: pl.DataFrame, schema: Schema, place: Place) -> pl.DataFrame:
 def _feature(raw: pl.Series, feature: Feature, place: Place) -> pl.Series:
     subject = f"{feature.kind} feature {feature.name!r}"
     if feature.kind == "numeric":
-        return _numbers(raw, subject, place).alias(feature.name)
+        numbers = _numbers(raw, subject, place)
+        exceeding = exceeds_float32(numbers.to_numpy(), feature)
+        if exceeding.any():
+            refuse_large(place, int(exceeding.argmax()), feature.name)
+        return numbers.alias(feature.name)
     if feature.kind == "categorical":
         return _text(raw, subject, place).alias(feature.name)
     if raw.dtype == pl.Null:
@@ -76,6 +82,14 @@ def _feature(raw: pl.Series, feature: Feature, place: Place) -> pl.Series:
     if not _is_text_like(inner):
         raise SchemaError(f"{place.file}: {subject} holds {inner}; cast its elements to text or integers")
     return raw.list.eval(pl.element().cast(pl.String)).alias(feature.name)
+
+
+def refuse_large(place: Place, position: int, feature: str) -> NoReturn:
+    """Refuse a number that float32 cannot hold."""
+    raise DataError(
+        f"{place.row(position)}: numeric feature {feature!r} is too large for float32; "
+        "add the transform log1p, or mend the value"
+    )
 
 
 def _text(raw: pl.Series, subject: str, place: Place) -> pl.Series:
@@ -112,6 +126,8 @@ def _numbers(raw: pl.Series, subject: str, place: Place) -> pl.Series:
 
 def _label(raw: pl.DataFrame, schema: Schema, place: Place) -> pl.Series:
     column = raw[schema.label]
+    if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String, pl.Null)):
+        raise SchemaError(f"{place.file}: label {schema.label!r} is {column.dtype}; a label is 0 or 1")
     numbers = column.cast(pl.Float64, strict=False) if column.dtype != pl.Null else column.cast(pl.Float64)
     wrong = ~((numbers == 0) | (numbers == 1)).fill_null(False)
     if wrong.any():
@@ -129,9 +145,8 @@ def timestamps(raw: pl.Series, name: str, place: Place) -> pl.Series:
     """
     if raw.dtype == pl.String:
         times = raw.cast(pl.Int64, strict=False)
-        dated = raw.filter(times.is_null() & raw.is_not_null())
-        if len(dated):
-            times = pl.select(pl.lit(raw).str.to_datetime(strict=False, time_unit="us")).to_series().cast(pl.Int64)
+        if not times.count():
+            times = raw.str.to_datetime(strict=False, time_unit="us", time_zone="UTC").cast(pl.Int64)
     elif raw.dtype.is_temporal() and raw.dtype != pl.Time:
         times = raw.cast(pl.Datetime("us")).cast(pl.Int64)
     elif raw.dtype.is_integer():

@@ -69,9 +69,12 @@ class Vocabulary:
             DataError: The file is missing or unreadable.
         """
         try:
-            return cls(pl.read_parquet(path)["value"].to_list())
+            values = pl.read_parquet(path)["value"]
         except (OSError, pl.exceptions.PolarsError) as problem:
             raise DataError(f"vocabulary {path} cannot be read: {problem}; prepare the data again") from None
+        if values.dtype != pl.String or values.null_count() or not values.is_unique().all():
+            raise DataError(f"vocabulary {path} cannot be read: it is no list of texts; prepare the data again")
+        return cls(values.to_list())
 
 
 class VocabularyCounter:

@@ -79,7 +79,7 @@ def test_a_wrong_schema(plexrank: Plexrank, change: tuple[str, str], words: tupl
     ("options", "words"),
     [
         (["--input", "none*.csv"], ("no file matches none*.csv",)),
-        (["--input", "log.csv", "--split", "0.9,0.2,0.1"], ("split 0.9,0.2,0.1", "three shares sum to 1")),
+        (["--input", "log.csv", "--split", "0.9,0.2,0.1"], ("split 0.9,0.2,0.1", "shares sum to 1")),
         (["--input", "log.csv", "--split-by", "tiem"], ("--split-by 'tiem'",)),
         (["--input", "log.csv", "--split-by", "time"], ("needs the schema's timestamp",)),
         (["--input", "log.csv", "--valid", "log.csv", "--split", "1,0,0"], ("drop --split",)),

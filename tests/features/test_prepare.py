@@ -1,0 +1,234 @@
+"""Preparation: one prepared set for the same rows however they are written, and no half of one."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from common.errors import ConfigError, DataError, SchemaError
+from features import prepare as prepare_module
+from features import sources
+from features.prepared import PreparedSet
+from features.split import SPLITS, Fractions
+from features.typed import KEEP, LABEL, ROW
+
+Prepare = Callable[..., PreparedSet]
+DOCUMENT: dict[str, Any] = {
+    "label": "y",
+    "group": "user",
+    "timestamp": "time",
+    "keep": ["request", "user"],
+    "features": [
+        {"name": "user", "kind": "categorical", "entity": "user"},
+        {"name": "ad", "kind": "categorical", "entity": "item", "encoding": "vocabulary"},
+        {"name": "past", "kind": "sequence", "of": "ad", "max_length": 2},
+        {"name": "words", "kind": "sequence"},
+        {"name": "price", "kind": "numeric", "transforms": ["log1p", "standardize"]},
+        {"name": "age", "kind": "numeric", "missing": -1},
+    ],
+}
+
+
+def raw_rows(count: int = 300) -> pl.DataFrame:
+    draw = np.random.default_rng(0)
+    words = ["é", "日本", '"q"', "a,b", "c"]
+    return pl.DataFrame(
+        {
+            "unused": ["x"] * count,
+            "y": draw.integers(0, 2, count),
+            "user": [None if i == 0 else f"u{i}" for i in draw.integers(0, 20, count)],
+            "ad": draw.integers(-3, 30, count),
+            "past": [[str(i) for i in draw.integers(0, 30, n)] or None for n in draw.integers(0, 4, count)],
+            "words": [[words[i] for i in draw.integers(0, 5, n)] or None for n in draw.integers(0, 4, count)],
+            "price": [None if p < 0.1 else float(p) for p in draw.exponential(5, count)],
+            "age": [None if a == 9 else a for a in draw.integers(0, 90, count)],
+            "time": draw.permutation(count) + 1_700_000_000,
+            "request": [f"q{i:04}" for i in range(count)],
+        },
+        schema_overrides={"age": pl.Int64},
+    )
+
+
+def joined(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col("past", "words").list.join(" "))
+
+
+def write(frame: pl.DataFrame, path: Path) -> Path:
+    if path.suffix == ".parquet":
+        frame.write_parquet(path)
+        return path
+    text = joined(frame).write_csv(separator="\t" if ".tsv" in path.name else ",").encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The sha256 of every file below a folder."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.tsv", "log.csv.gz", "log.tsv.gz", "text.parquet", "small.parquet"])
+def test_every_format_prepares_to_the_same_bytes(log: Path, tmp_path: Path, prepare_set: Prepare, name: str) -> None:
+    frame = raw_rows()
+    prepare_set(DOCUMENT, write(frame, log / "log.parquet"), output="expected")
+    if name == "text.parquet":
+        joined(frame).write_parquet(log / name)
+    elif name == "small.parquet":
+        small = frame.with_columns(pl.col("user").cast(pl.Categorical), pl.col("ad").cast(pl.Int8))
+        small.write_parquet(log / name, row_group_size=17)
+    else:
+        write(frame, log / name)
+    prepare_set(DOCUMENT, log / name, output="found")
+    for split in SPLITS:
+        found, expected = (pl.concat(PreparedSet(tmp_path / o).shards(split)) for o in ("found", "expected"))
+        columns = [c for c in expected.columns if not c.startswith(KEEP)]
+        assert found.select(columns).equals(expected.select(columns))
+        for kept in ("request", "user"):
+            assert found[KEEP + kept].cast(pl.String).to_list() == expected[KEEP + kept].to_list()
+    if name != "small.parquet":
+        assert contents(tmp_path / "found") == contents(tmp_path / "expected")
+
+
+def test_rows_stay_in_order_beside_their_kept_columns(log: Path, prepare_set: Prepare) -> None:
+    frame = raw_rows()
+    parts = [write(frame[:120], log / "a.parquet"), write(frame[120:], log / "b.parquet")]
+    found = prepare_set(DOCUMENT, *parts)
+    seen = []
+    for name in SPLITS:
+        rows = pl.concat(found.shards(name))
+        positions = rows[ROW].to_list()
+        assert positions == sorted(positions)
+        assert rows[KEEP + "request"].to_list() == frame["request"][positions].to_list()
+        assert rows[KEEP + "user"].to_list() == frame["user"][positions].to_list()
+        assert rows["_timestamp"].to_list() == frame["time"][positions].to_list()
+        assert rows[LABEL].to_list() == frame["y"][positions].to_list()
+        ages = frame["age"].fill_null(-1)[positions]
+        assert rows["age"].to_list() == ages.to_list()
+        # The group is the user's token: equal exactly where users are.
+        assert rows["_group"].equals(rows["user"].alias("_group"))
+        seen += positions
+    assert sorted(seen) == list(range(300))
+
+
+def test_the_document_counts_what_was_written(log: Path, prepare_set: Prepare) -> None:
+    frame = raw_rows()
+    found = prepare_set(DOCUMENT, write(frame, log / "log.csv"), fractions=Fractions(0.6, 0.2, 0.2))
+    document = json.loads((found.folder / "prepared.json").read_text())
+    assert document["schema_digest"] == found.fitted.digest
+    for name in SPLITS:
+        rows = pl.concat(found.shards(name))
+        assert document["splits"][name]["rows"] == found.rows(name) == rows.height
+        assert document["splits"][name]["positives"] == rows[LABEL].sum()
+    by_name = {column["name"]: column for column in document["columns"]}
+    assert by_name["user"]["distinct"] == frame["user"].drop_nulls().n_unique()
+    assert by_name["user"]["missing"] == frame["user"].null_count() > 0
+    assert by_name["age"]["max"] == frame["age"].max()
+    assert document["sampled_rows"] == 300
+
+
+def test_large_splits_are_cut_into_equal_shards(
+    log: Path, tmp_path: Path, prepare_set: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(raw_rows(), log / "log.csv")
+    whole = prepare_set(DOCUMENT, path, output="whole")
+    monkeypatch.setattr(prepare_module, "_SHARD_ROWS", 40)
+    # No fitted statistics: batches of another size may change their last bits.
+    document = {**DOCUMENT, "features": [f for f in DOCUMENT["features"] if f["name"] != "price"]}
+    for batch in (7, 64, 1000):
+        monkeypatch.setattr(sources, "BATCH_ROWS", batch)
+        cut = prepare_set(document, path, output=f"cut{batch}")
+        for name in SPLITS:
+            shards = list(cut.shards(name))
+            assert [s.height for s in shards[:-1]] == [40] * (len(shards) - 1)
+            assert pl.concat(shards).equals(pl.concat(whole.shards(name)).drop("price"))
+        assert len(list(cut.shards("train"))) > 4
+        files, first = contents(cut.folder), contents(tmp_path / "cut7")
+        # The means in the summary may differ in their last bits.
+        assert {**files, "prepared.json": ""} == {**first, "prepared.json": ""}
+
+
+def test_seed_and_order_decide_the_split(log: Path, prepare_set: Prepare) -> None:
+    path = write(raw_rows(), log / "log.csv")
+    first, again, other = (prepare_set(DOCUMENT, path, output=o, seed=s) for o, s in (("a", 1), ("b", 1), ("c", 2)))
+    assert contents(first.folder) == contents(again.folder)
+    assert contents(first.folder)["train/part-00000.parquet"] != contents(other.folder)["train/part-00000.parquet"]
+
+
+def test_progress_reaches_every_row(log: Path, prepare_set: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "BATCH_ROWS", 100)
+    seen: list[tuple[str, int, int]] = []
+    prepare_set(DOCUMENT, write(raw_rows(), log / "log.csv"), progress=lambda *step: seen.append(step))
+    assert seen == [(phase, done, 300) for phase in ("fit", "encode") for done in (100, 200, 300)]
+
+
+def test_an_error_leaves_nothing(log: Path, tmp_path: Path, prepare_set: Prepare) -> None:
+    good = write(raw_rows(), log / "a.csv")
+    bad = write(raw_rows().with_columns(y=2), log / "b.csv")
+    with pytest.raises(DataError, match=r"b\.csv, row 1: label 'y' is '2'"):
+        prepare_set(DOCUMENT, good, bad)
+    assert list(tmp_path.iterdir()) == [log]
+
+
+def test_an_error_while_writing_leaves_nothing(
+    log: Path, tmp_path: Path, prepare_set: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "BATCH_ROWS", 100)
+    partial: list[list[Path]] = []
+
+    def stop(phase: str, done: int, total: int) -> None:
+        if (phase, done) == ("encode", 200):
+            partial.append([p for p in tmp_path.iterdir() if p != log])
+            raise KeyboardInterrupt
+
+    path = write(raw_rows(), log / "log.csv")
+    with pytest.raises(KeyboardInterrupt):
+        prepare_set(DOCUMENT, path, progress=stop)
+    # It was being written, under a hidden name.
+    assert [p.name[0] for p in partial[0]] == ["."]
+    assert list(tmp_path.iterdir()) == [log]
+
+
+def test_an_existing_output_is_kept_unless_told_otherwise(log: Path, tmp_path: Path, prepare_set: Prepare) -> None:
+    path = write(raw_rows(), log / "log.csv")
+    before = contents(prepare_set(DOCUMENT, path).folder)
+    with pytest.raises(ConfigError, match="already holds something; choose another folder or add --overwrite"):
+        prepare_set(DOCUMENT, path, seed=1)
+    bad = write(raw_rows().with_columns(y=2), log / "bad.csv")
+    with pytest.raises(DataError):
+        prepare_set(DOCUMENT, bad, overwrite=True)
+    assert contents(tmp_path / "prepared") == before
+    prepare_set(DOCUMENT, path, seed=1, overwrite=True)
+    expected = prepare_set(DOCUMENT, path, seed=1, output="expected")
+    assert contents(tmp_path / "prepared") == contents(expected.folder) != before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["expected", "log", "prepared"]
+
+
+def test_a_file_in_the_way_is_refused(log: Path, tmp_path: Path, prepare_set: Prepare) -> None:
+    (tmp_path / "prepared").write_text("notes")
+    with pytest.raises(ConfigError, match="prepared is a file; give a folder"):
+        prepare_set(DOCUMENT, write(raw_rows(), log / "log.csv"), overwrite=True)
+    assert (tmp_path / "prepared").read_text() == "notes"
+
+
+def test_kept_columns_must_be_alike_in_all_files(log: Path, tmp_path: Path, prepare_set: Prepare) -> None:
+    document = {"label": "y", "keep": ["k"], "features": [{"name": "x", "kind": "numeric"}]}
+    frame = pl.DataFrame({"y": [0, 1], "x": [1.0, 2.0], "k": pl.Series([1, 2], dtype=pl.Int32)})
+    frame.write_parquet(log / "a.parquet")
+    for name, other in {"b": frame.with_columns(pl.col("k").cast(pl.Int64)), "c": frame.cast(pl.String)}.items():
+        path = log / f"{name}.parquet"
+        other.write_parquet(path)
+        for options in ({}, {"valid": [path]}):
+            files = [log / "a.parquet"] if options else [log / "a.parquet", path]
+            with pytest.raises(SchemaError, match=rf"{path}: kept column 'k' is .*, but Int32 in .*a\.parquet"):
+                prepare_set(document, *files, **options)
+    assert list(tmp_path.iterdir()) == [log]
