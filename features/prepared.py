@@ -69,7 +69,8 @@ class PreparedSet:
             reason = problem.errors()[0]["msg"] if isinstance(problem, ValidationError) else problem.strerror
             raise DataError(f"{path} cannot be read ({reason}); prepare the data again") from None
         if document.format != FORMAT:
-            raise DataError(f"{path} has format {document.format}, this plexrank reads {FORMAT}; prepare the data again")
+            found = document.format
+            raise DataError(f"{path} has format {found}, this plexrank reads {FORMAT}; prepare the data again")
         self.folder = folder
         self.fitted = FittedSchema.load(folder)
         self._splits: dict[str, PreparedSplit] = dict(document.splits.items())
