@@ -122,6 +122,9 @@ def _sources(
     schema: Schema, inputs: Inputs, fractions: Fractions | None, by_time: bool, seed: int
 ) -> list[tuple[RawFile, Split]]:
     """Open every file and decide how its rows are split."""
+    given = bool(inputs.valid or inputs.test)
+    if given and (fractions is not None or by_time):
+        raise ConfigError("--valid and --test already split the rows; drop --split and --split-by")
     opened = {
         name: [RawFile(path, schema.columns) for path in expand(patterns)]
         for name, patterns in zip(SPLITS, (inputs.files, inputs.valid, inputs.test), strict=True)
@@ -133,9 +136,7 @@ def _sources(
             raise ConfigError(f"{file.path} is given to two splits; give it to one")
     if not any(file.rows for file in files):
         raise DataError(f"{', '.join(str(file.path) for file in files)}: not one row; give files with rows")
-    if inputs.valid or inputs.test:
-        if fractions is not None or by_time:
-            raise ConfigError("--valid and --test already split the rows; drop --split and --split-by")
+    if given:
         return [(file, FileSplit(SPLITS.index(name))) for name, some in opened.items() for file in some]
     fractions = fractions or Fractions(0.8, 0.1, 0.1)
     if not by_time:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from common.errors import RequestError
+from common.errors import PlexrankError, RequestError
 from features.encoded import EncodedRows
 from features.fitted import Fitter
 from features.online import RequestEncoder
@@ -187,3 +187,12 @@ def test_an_id_may_be_a_text_or_an_integer(encoder: RequestEncoder, shape: Calla
 
 def test_booleans_are_categories(encoder: RequestEncoder) -> None:
     assert encode(encoder, context={"hour": True}).categorical[0, 2] == token("true")
+
+
+def test_a_fill_that_becomes_infinite_reaches_no_model() -> None:
+    # The fill itself fits into float32, but not once the training rows' tiny range has scaled it.
+    numeric = {"name": "x", "kind": "numeric", "transforms": ["minmax"], "missing": -2.5}
+    fitter = Fitter(parse_schema({"label": "y", "features": [numeric]}, source="test"))
+    fitter.update(pl.DataFrame({"x": [0.0, 1e-40]}))
+    with pytest.raises(PlexrankError):
+        RequestEncoder(fitter.fitted()).encode({}, {}, [{}])
