@@ -44,6 +44,10 @@ _Loader.add_implicit_resolver(
 )
 
 
+# What pydantic calls a union's members that are no models.
+_MEMBER = re.compile(r"literal\[.*\]|float|int|str|bool")
+
+
 def parse_yaml(text: str) -> Any:
     """Parse yaml text: numbers with an exponent are numbers, a key given twice is refused.
 
@@ -148,7 +152,9 @@ def _explain(cls: type[BaseModel], problem: ValidationError) -> str:
         return f"{where}: {key} {tag!r} is unknown; known: {expected}"
     if kind == "union_tag_not_found":
         return f"{where}: {first['ctx']['discriminator']!s} is missing; add it"
-    message = first["msg"][0].lower() + first["msg"][1:]
+    # Of a union every member complains on its own.
+    alike = [error["msg"] for error in errors if _path_without_tags(cls, error["loc"]) == path]
+    message = " or ".join(dict.fromkeys(text[0].lower() + text[1:] for text in alike))
     return f"{where}: {message}, got {json.dumps(first['input'], default=str)[:80]}"
 
 
@@ -161,6 +167,8 @@ def _path_without_tags(cls: type[BaseModel], location: tuple[int | str, ...]) ->
             members = [c for c in current if _tag_of(c) == part]
             if members:
                 current = members
+                continue
+            if not current and kept and _MEMBER.fullmatch(part):
                 continue
         kept.append(part)
         if isinstance(part, str):

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from common.errors import DataError, SchemaError
 from common.files import canonical_json, write_json
-from features.numerics import NumericStatistics, encoded, logged
+from features.numerics import NumericStatistics, encoded, encoded_value, logged
 from features.schema import CategoricalFeature, Schema, SequenceFeature, parse_schema
 from features.tokens import token_expr
 from features.vocabulary import Vocabulary, VocabularyCounter
@@ -152,7 +153,17 @@ class Fitter:
             counter.update(values)
 
     def fitted(self) -> FittedSchema:
-        """The fitted schema of all rows so far."""
+        """The fitted schema of all rows so far.
+
+        Raises:
+            DataError: The training rows lie so close together that their transform makes a fill infinite.
+        """
+        for declared in self._schema.numeric:
+            if np.isinf(encoded_value(None, declared, self._statistics.get(declared.name))):
+                raise DataError(
+                    f"numeric feature {declared.name!r}: its {declared.fitted_transform} makes the fill "
+                    f"{declared.missing} too large for float32; set another missing"
+                )
         vocabularies = {}
         for name, counter in self._counters.items():
             feature = self._schema.feature(name)

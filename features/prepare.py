@@ -132,7 +132,7 @@ def _sources(
     files = [file for some in opened.values() for file in some]
     _check_kept(schema, files)
     for i, file in enumerate(files):
-        if file.path in (other.path for other in files[:i]):
+        if file.path.resolve() in (other.path.resolve() for other in files[:i]):
             raise ConfigError(f"{file.path} is given to two splits; give it to one")
     if not any(file.rows for file in files):
         raise DataError(f"{', '.join(str(file.path) for file in files)}: not one row; give files with rows")

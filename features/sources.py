@@ -66,7 +66,9 @@ class RawFile:
             if missing:
                 raise SchemaError(f"{path} has no column {missing[0]!r}; {did_you_mean(missing[0], present)}")
             self.dtypes = {column: present[column] for column in columns}
-            self._scan = scan.select(columns)
+            # A csv is read whole: told to skip columns, polars would also skip over rows with too many fields.
+            self._scan = scan.select(columns) if kind == ".parquet" else scan
+            self._columns = list(columns)
             self.rows = int(scan.select(pl.len()).collect(engine="streaming").item())
         except (OSError, pl.exceptions.PolarsError) as problem:
             raise _unreadable(path, problem) from None
@@ -88,7 +90,7 @@ class RawFile:
         try:
             for frame in scan.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, engine="streaming"):
                 if frame.height:
-                    yield first, frame
+                    yield first, frame.select(columns or self._columns)
                     first += frame.height
         except (OSError, pl.exceptions.PolarsError) as problem:
             raise _unreadable(self.path, problem) from None

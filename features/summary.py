@@ -18,7 +18,7 @@ _TOP = 3
 class DistinctCounter:
     """Counts distinct values in flat memory: the k smallest 64-bit hashes seen.
 
-    Exact up to k = 4096 distinct values; above, the estimate has a relative standard error of 1 / sqrt(k - 2), 1.6 %
+    Exact below k = 4096 distinct values; from there on with a relative standard error of 1 / sqrt(k - 2), 1.6 %
     (Bar-Yossef et al. 2002, "Counting distinct elements in a data stream"; Beyer et al. 2007 for the unbiased form).
     """
 

@@ -145,3 +145,10 @@ def test_a_damaged_file_is_refused(log: Path, name: str, content: bytes, reason:
 def test_a_file_that_is_gone_is_refused(log: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.csv cannot be read: .*; fetch or write it again"):
         RawFile(log / "gone.csv", ["a"])
+
+
+def test_a_row_with_too_many_fields_is_refused_though_few_columns_are_read(log: Path) -> None:
+    # An unquoted comma shifts the values behind it.
+    (log / "log.csv").write_text("a,b,c\n1,2,3\n4,5,6,7\n")
+    with pytest.raises(DataError, match=r"log\.csv cannot be read: found more fields"):
+        list(RawFile(log / "log.csv", ["a"]).batches())

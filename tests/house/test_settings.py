@@ -176,3 +176,13 @@ def test_folder_and_bytes_instead_of_a_text_say_so(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_bytes(b"a: \xff\xfe")
     with pytest.raises(ConfigError, match=r"run\.yaml cannot be read"):
         read_mapping(tmp_path / "run.yaml", ConfigError)
+
+
+def test_every_member_of_a_union_says_what_it_takes() -> None:
+    class Fill(Settings):
+        missing: Literal["mask"] | float
+
+    with pytest.raises(
+        ConfigError, match=r"^x: missing: input should be 'mask' or input should be a valid number, got"
+    ):
+        validate(Fill, {"missing": "zero"}, source="x", error=ConfigError)
