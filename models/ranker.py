@@ -1,5 +1,7 @@
 """What a ranker is to those who train and serve it."""
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
@@ -8,7 +10,7 @@ from models.embedding import FeatureEmbedding
 from models.mlp import initialise
 
 
-class Ranker(nn.Module):
+class Ranker(nn.Module, ABC):
     """A model that turns features into one logit a row.
 
     Args:
@@ -31,9 +33,9 @@ class Ranker(nn.Module):
         """
         return self.logits(*self.embedding(dense, sparse))
 
+    @abstractmethod
     def logits(self, *scopes: Tensor) -> Tensor:
         """Logits ``[B]`` of the field vectors ``[B, W]`` of each scope."""
-        raise NotImplementedError
 
     def initialise(self) -> None:
         """Draw every dense layer's weights anew."""
