@@ -1,7 +1,8 @@
 """What the commands print with: one console, progress bars, tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -14,6 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+if TYPE_CHECKING:
+    import polars as pl
 
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
@@ -34,6 +38,15 @@ def progress_bar() -> Iterator[Progress]:
         console=errors,
     ) as progress:
         yield progress
+
+
+def shown(frames: Iterable["pl.DataFrame"], rows: int) -> Iterator["pl.DataFrame"]:
+    """Pass frames on, and show how many of all rows have been scored."""
+    with progress_bar() as bar:
+        task = bar.add_task("score", total=rows, note="rows")
+        for frame in frames:
+            bar.advance(task, frame.height)
+            yield frame
 
 
 def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from commands._console import console, table
+from commands._console import console, shown, table
 
 
 def evaluate(
@@ -40,19 +40,20 @@ def evaluate(
     if truth is not None and truth not in prepared.fitted.schema.keep:
         raise DataError(f"--truth {truth!r} is no kept column; {did_you_mean(truth, prepared.fitted.schema.keep)}")
     columns = ["label", "score", *(["group"] if prepared.fitted.schema.group else []), *([truth] if truth else [])]
-    rows = pl.concat([frame.select(columns) for frame in predictions(loaded, prepared, split)])
+    frames = shown(predictions(loaded, prepared, split), prepared.rows(split))
+    rows = pl.concat([frame.select(columns) for frame in frames])
     groups = rows["group"].to_numpy() if "group" in columns else None
     report = measure(rows["label"].to_numpy(), rows["score"].to_numpy(), groups)
     document = {"artifact": loaded.name, "digest": loaded.digest, "split": split, **report.to_json_dict()}
-    shown = report.table_rows()
+    lines = report.table_rows()
     if truth is not None:
         attainable = auc(rows["label"].to_numpy(), rows[truth].cast(pl.Float64).to_numpy())
         document["attainable_auc"] = attainable
-        shown.append(("attainable_auc", f"{attainable:.5f}"))
+        lines.append(("attainable_auc", f"{attainable:.5f}"))
     if json_ == Path("-"):
         print(json.dumps(document, indent=2, allow_nan=False))
         return
-    console.print(table(f"{loaded.name}@{loaded.digest[:12]} on {split}", ("metric", "value"), shown))
+    console.print(table(f"{loaded.name}@{loaded.digest[:12]} on {split}", ("metric", "value"), lines))
     if json_ is not None:
         write_json(json_, document)
         console.print(f"Wrote {json_}.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from commands._console import console
+from commands._console import console, shown
 
 
 def score(
@@ -31,7 +31,7 @@ def score(
     if not output.parent.is_dir():
         raise ConfigError(f"{output.parent} is no folder; create it, or choose another")
     loaded, prepared = open_both(artifact, data)
-    scored = pl.concat(list(predictions(loaded, prepared, split)))
+    scored = pl.concat(list(shown(predictions(loaded, prepared, split), prepared.rows(split))))
     partial = output.with_name(f".{output.name}.partial")
     try:
         if output.suffix == ".parquet":
