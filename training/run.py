@@ -1,6 +1,6 @@
 """Run files: everything a training run depends on, in one strict yaml.
 
-data: data/frappe/prepared        # a prepared set
+data: data/frappe-prepared        # a prepared set
 output: runs/frappe_finalmlp      # the run's folder; the artifact lands in OUTPUT/artifact
 seed: 2021
 model: {name: finalmlp, heads: 5, ...}
