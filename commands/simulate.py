@@ -12,7 +12,7 @@ from commands._console import console, progress_bar, table
 
 def simulate(
     output: Annotated[Path, typer.Option(help="Folder to create: schema.yaml, and the rows under log/.")],
-    rows: Annotated[int, typer.Option(help="Ads shown. Memory does not grow with it.", min=1)] = 200_000,
+    rows: Annotated[int, typer.Option(help="Ads shown, made and written chunk by chunk.", min=1)] = 200_000,
     users: Annotated[int, typer.Option(help="Users; fewer means more history for each.", min=1)] = 20_000,
     ads: Annotated[int, typer.Option(help="Ads there are by the end; two in five appear on the way.", min=1)] = 5_000,
     days: Annotated[int, typer.Option(help="Days that the rows are spread over.", min=1)] = 14,

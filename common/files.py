@@ -85,6 +85,15 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
+def sha256_json(value: Any) -> str:
+    """Hexadecimal sha256 of a value's canonical json.
+
+    Raises:
+        ValueError: The value holds NaN, infinity or broken unicode.
+    """
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write readable json with a final newline.
 

@@ -1,6 +1,5 @@
 """The fitted schema: the declaration with what was learnt from the training rows, versioned and digested."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
@@ -10,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from common.errors import DataError, SchemaError
-from common.files import canonical_json, write_json
+from common.files import sha256_json, write_json
 from features.numerics import NumericStatistics, encoded, encoded_value, logged
 from features.schema import CategoricalFeature, Schema, SequenceFeature, parse_schema
 from features.tokens import token_expr
@@ -72,7 +71,7 @@ class FittedSchema:
     @cached_property
     def digest(self) -> str:
         """Hexadecimal sha256 of the declaration and everything fitted."""
-        return _digest(self._document())
+        return sha256_json(self._document())
 
     def _document(self) -> dict[str, object]:
         return {
@@ -102,7 +101,7 @@ class FittedSchema:
         path = folder / _FILE
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            whole = isinstance(document, dict) and document.pop("digest", None) == _digest(document)
+            whole = isinstance(document, dict) and document.pop("digest", None) == sha256_json(document)
         except FileNotFoundError:
             raise SchemaError(f"{path} does not exist; {folder} is no prepared set or artifact") from None
         except (OSError, ValueError) as problem:
@@ -119,10 +118,6 @@ class FittedSchema:
             if vocabularies[name].digest != described["sha256"]:
                 raise DataError(f"vocabulary {name!r} in {folder} belongs to another schema; {_MEND}")
         return cls(schema, statistics, vocabularies)
-
-
-def _digest(document: dict[str, object]) -> str:
-    return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
 class Fitter:

@@ -1,4 +1,4 @@
-"""Preparation: raw files to a prepared set, in flat memory.
+"""Preparation: raw files to a prepared set, batch by batch.
 
 A prepared set is a folder::
 

@@ -44,6 +44,18 @@ class Architecture(Settings):
     embedding: EmbeddingSettings = EmbeddingSettings()
 
 
+def model_settings(architecture: Architecture) -> Settings:
+    """A ranker's own settings, checked.
+
+    Raises:
+        ConfigError: The ranker is unknown, or a setting is wrong.
+    """
+    entry = MODELS.get(architecture.name)
+    if entry is None:
+        raise ConfigError(f"model {architecture.name!r} is unknown; {did_you_mean(architecture.name, MODELS)}")
+    return validate(entry.settings, architecture.settings, source="model", error=ConfigError)
+
+
 def build_model(
     architecture: Architecture,
     fitted: FittedSchema,
@@ -65,12 +77,9 @@ def build_model(
     Raises:
         ConfigError: The name is unknown, a setting is wrong, or the schema does not fit.
     """
-    entry = MODELS.get(architecture.name)
-    if entry is None:
-        raise ConfigError(f"model {architecture.name!r} is unknown; {did_you_mean(architecture.name, MODELS)}")
-    settings = validate(entry.settings, architecture.settings, source="model", error=ConfigError)
+    settings = model_settings(architecture)
 
     def lookup(layout: TableLayout) -> Lookup:
         return build_lookup(layout, optimizer, backend=backend)
 
-    return entry.build(settings, architecture.embedding, fitted, lookup)
+    return MODELS[architecture.name].build(settings, architecture.embedding, fitted, lookup)

@@ -9,7 +9,6 @@ No pickle, no code. A file that is missing, added or changed by one byte is refu
 """
 
 import datetime
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from common.errors import ArtifactError, PlexrankError
-from common.files import canonical_json, sha256_file, write_json
+from common.files import sha256_file, sha256_json, write_json
 from common.versions import plexrank_version
 from features.encoded import EncodedRows
 from features.fitted import FittedSchema
@@ -140,11 +139,7 @@ def finish(
             if path.is_file()
         },
     }
-    write_json(folder / _MANIFEST, {"digest": _digest(manifest), **manifest})
-
-
-def _digest(manifest: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(manifest)).hexdigest()
+    write_json(folder / _MANIFEST, {"digest": sha256_json(manifest), **manifest})
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -162,7 +157,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         content = {key: value for key, value in manifest.items() if key != "digest"}
         # Text for text, so that not even a changed blank passes.
         whole = (
-            manifest["digest"] == _digest(content) and text == json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+            manifest["digest"] == sha256_json(content)
+            and text == json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         )
         found = manifest["format"]
     except (ValueError, KeyError, TypeError, AttributeError):

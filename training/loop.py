@@ -71,7 +71,6 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
     target = settings.output / "artifact"
     refuse_existing(target, overwrite=overwrite)
     prepared = PreparedSet(settings.data)
-    rows, valid = _load(prepared, "train"), _load(prepared, "valid")
     torch.manual_seed(settings.seed)
     torch.use_deterministic_algorithms(True)
     # Filling memory before it is written costs time and changes no result.
@@ -82,6 +81,8 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
         optimizer=table_optimizer(settings.optimizer),
         backend=settings.backend,
     )
+    # After the model: settings that do not fit the schema are refused before rows are read.
+    rows, valid = _load(prepared, "train"), _load(prepared, "valid")
     loop = settings.training
     plateau = Plateau(loop.patience)
     steps = math.ceil(len(rows) / loop.batch_size)

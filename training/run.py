@@ -20,7 +20,7 @@ from common.errors import ConfigError
 from common.settings import Settings, parse_yaml, read_mapping, validate
 from kernels.lookup.dispatch import Backend
 from models.embedding import EmbeddingSettings
-from models.registry import Architecture
+from models.registry import Architecture, model_settings
 
 
 class OptimizerSettings(Settings):
@@ -128,7 +128,9 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> RunSettings:
     document = read_mapping(path, ConfigError)
     for override in overrides:
         _override(document, override)
-    return validate(RunSettings, document, source=str(path), error=ConfigError)
+    run = validate(RunSettings, document, source=str(path), error=ConfigError)
+    model_settings(run.architecture)
+    return run
 
 
 def _override(document: dict[str, Any], override: str) -> None:

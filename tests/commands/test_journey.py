@@ -27,7 +27,6 @@ def simulated(plexrank: Plexrank, tmp_path: Path) -> Path:
         "--split-by", "time", "--output", tmp_path / "prepared",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert "attainable" not in done.out
     return tmp_path
 
 

@@ -59,6 +59,9 @@ def test_overrides_replace_values_at_any_depth(file: Path) -> None:
         (["optimizer.learning_rate=.nan"], "optimizer.learning_rate"),
         (["training.batch_size=1"], "training.batch_size"),
         (["model={}"], "model.name is missing"),
+        (["model.headz=3"], r"model: unknown key 'headz'; did you mean 'heads'\?"),
+        (["model.heads=3"], "heads 3 does not divide 64, the last width of mlp1"),
+        (["model.name=finalmpl"], "model 'finalmpl' is unknown; did you mean 'finalmlp'"),
     ],
 )
 def test_a_wrong_run_names_the_key(file: Path, overrides: list[str], message: str) -> None:
