@@ -28,7 +28,8 @@ def prepare(
 ) -> None:
     """Turn raw logs into tokens and numbers, split, ready to train on.
 
-    Files are read batch by batch, so they may be larger than memory. What is fitted (vocabularies, means) is fitted on training rows only.
+    Files are read batch by batch, so they may be larger than memory. What is fitted (vocabularies, means) is fitted on
+    training rows only.
 
     Example: plexrank prepare --schema log/schema.yaml --input 'log/*.parquet' --output prepared
     """
