@@ -1,3 +1,3 @@
 """The command line: one short file a command."""
 
-__all__ = ["dataset", "evaluate", "main", "prepare", "score", "serve", "simulate", "train"]
+__all__ = ["dataset", "evaluate", "histories", "main", "prepare", "profile", "score", "serve", "simulate", "train"]

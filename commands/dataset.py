@@ -14,9 +14,10 @@ def dataset(
     source: Annotated[Path, typer.Option(help="Your download: its unpacked folder; for criteo also the text file.")],
     output: Annotated[Path, typer.Option(help="Folder to create: schema.yaml and parquet files.")],
     task: Annotated[
-        Literal["autoint", "user-movie"] | None,
+        Literal["autoint", "user-movie", "sequence"] | None,
         typer.Option(
-            help="movielens only. autoint: by what users and films are like. user-movie: also by who they are."
+            help="movielens only. autoint: by what users and films are like. user-movie: also by who they are. "
+            "sequence: also by the films that users liked before."
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
@@ -40,6 +41,8 @@ def dataset(
     elif name == "movielens":
         made = movielens.load(source, output, task=task or "user-movie", overwrite=overwrite)
         inputs = ["--input", *map(str, made.rows)]
+        if task == "sequence":
+            inputs += ["--split-by", "time"]
     else:
         with progress_bar() as bar:
             bar_task = bar.add_task("read", total=None, note="rows")

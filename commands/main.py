@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from commands import dataset, evaluate, prepare, score, serve, simulate, train
+from commands import dataset, evaluate, histories, prepare, profile, score, serve, simulate, train
 from commands._console import errors
 from common.errors import PlexrankError
 from common.versions import plexrank_version
@@ -29,6 +29,8 @@ _DATA, _TRAIN, _JUDGE, _SERVE = "Data", "Train", "Judge", "Serve"
 app.command(rich_help_panel=_DATA)(dataset.dataset)
 app.command(rich_help_panel=_DATA)(simulate.simulate)
 app.command(rich_help_panel=_DATA)(prepare.prepare)
+app.command(rich_help_panel=_DATA)(profile.profile)
+app.command(rich_help_panel=_DATA)(histories.histories)
 app.command(rich_help_panel=_TRAIN)(train.train)
 app.command(rich_help_panel=_JUDGE)(evaluate.evaluate)
 app.command(rich_help_panel=_JUDGE)(score.score)

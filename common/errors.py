@@ -4,6 +4,7 @@
     |-- ConfigError      a run file, an option or an argument is wrong
     |-- SchemaError      a schema is wrong, or data does not have the columns it names
     |-- DataError        a file or a value in it is wrong
+    |-- DiskError        a file cannot be written
     |-- ArtifactError    an artifact is missing, damaged, or made by something incompatible
     |-- RequestError     a scoring request is wrong (the server answers 4xx)
     `-- InstallError     the installed libraries do not fit together
@@ -30,6 +31,10 @@ class SchemaError(PlexrankError):
 
 class DataError(PlexrankError):
     """A data file, or a value inside one, is wrong."""
+
+
+class DiskError(PlexrankError):
+    """A file cannot be written, as on a full disk."""
 
 
 class ArtifactError(PlexrankError):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.errors import ConfigError
+from common.errors import ConfigError, DiskError, PlexrankError
 
 _PARTIAL = ".partial-"
 
@@ -33,36 +33,49 @@ def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     Raises:
         ConfigError: The target exists and ``overwrite`` is off, or its parent cannot be written.
+        DiskError: A file cannot be written.
     """
-    refuse_existing(target, overwrite=overwrite)
+    partial, lock = _begin(target, overwrite=overwrite)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(target)
-        partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}{_PARTIAL}"))
-        partial.chmod(0o755)
-    except OSError as problem:
-        raise ConfigError(f"{target} cannot be written: {problem.strerror}; choose another folder") from None
-    lock = os.open(partial, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield partial
-        for path in partial.rglob("*"):
-            _fsync(path)
-        _fsync(partial)
-        # Again: another process may have written it meanwhile.
-        refuse_existing(target, overwrite=overwrite)
-        if overwrite and target.exists():
-            # Two renames: a kill between them leaves no target rather than a mixed one.
-            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}{_PARTIAL}"))
-            target.rename(old / target.name)
-            partial.rename(target)
-            shutil.rmtree(old)
-        else:
-            partial.rename(target)
-        _fsync(target.parent)
+        with _disk_errors(target, "free some space, or choose another folder"):
+            yield partial
+            _publish(partial, target, overwrite=overwrite)
     finally:
         os.close(lock)
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def resumable_folder(target: Path, key: str, *, overwrite: bool = False) -> Iterator[Path]:
+    """Write a folder as :func:`atomic_folder` does, but such that a later run can go on with a broken-off one.
+
+    A process that is killed or interrupted, or meets a full disk, leaves its temporary folder; the next write to the
+    same target with the same key finds it as it was. Any other ending leaves nothing but the target.
+
+    Args:
+        target: Folder to create.
+        key: Hexadecimal digest of all that the content depends on.
+        overwrite: Replace an existing folder.
+
+    Yields:
+        The temporary folder to write into, empty or as an earlier run of the same key left it.
+
+    Raises:
+        ConfigError: The target exists and ``overwrite`` is off, its parent cannot be written, or another process is
+            writing the same at this moment.
+        DiskError: A file cannot be written.
+    """
+    partial, lock = _begin(target, key=key, overwrite=overwrite)
+    try:
+        with _disk_errors(target, "free some space and run the same again, it goes on with what was finished"):
+            yield partial
+            _publish(partial, target, overwrite=overwrite)
+    except PlexrankError as problem:
+        if not isinstance(problem, DiskError):
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
 
 
 def refuse_existing(target: Path, *, overwrite: bool) -> None:
@@ -109,16 +122,78 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _remove_abandoned(target: Path) -> None:
-    """Remove temporary folders of this target whose writer is gone (its lock went with it)."""
+def _begin(target: Path, *, overwrite: bool, key: str | None = None) -> tuple[Path, int]:
+    """Make, or find, a target's temporary folder; returns it and the handle that locks it."""
+    refuse_existing(target, overwrite=overwrite)
+    prefix = f".{target.name}{_PARTIAL}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        kept = target.parent / f"{prefix}{key[:16]}" if key is not None else None
+        _remove_abandoned(target, kept)
+        while True:
+            if kept is not None:
+                kept.mkdir(exist_ok=True)
+            partial = kept or Path(tempfile.mkdtemp(dir=target.parent, prefix=prefix))
+            partial.chmod(0o755)
+            lock = _lock(partial)
+            if lock is not None:
+                return partial, lock
+            if kept is not None and kept.exists():
+                raise ConfigError(f"another process is writing {target}; wait for it, or name another folder")
+            # A cleaner came between the making and the locking of a new folder: once more.
+    except OSError as problem:
+        raise ConfigError(f"{target} cannot be written: {problem.strerror}; choose another folder") from None
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder; None where another process holds it, or has renamed or removed it meanwhile."""
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_ino == folder.stat().st_ino:
+            return lock
+    except OSError:
+        pass
+    os.close(lock)
+    return None
+
+
+def _publish(partial: Path, target: Path, *, overwrite: bool) -> None:
+    """Rename a whole folder into place."""
+    for path in partial.rglob("*"):
+        _fsync(path)
+    _fsync(partial)
+    # Again: another process may have written it meanwhile.
+    refuse_existing(target, overwrite=overwrite)
+    if overwrite and target.exists():
+        # Two renames: a kill between them leaves no target rather than a mixed one.
+        old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}{_PARTIAL}"))
+        target.rename(old / target.name)
+        partial.rename(target)
+        shutil.rmtree(old)
+    else:
+        partial.rename(target)
+    _fsync(target.parent)
+
+
+@contextlib.contextmanager
+def _disk_errors(target: Path, mend: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise DiskError(f"{target} cannot be written: {problem.strerror or problem}; {mend}") from problem
+
+
+def _remove_abandoned(target: Path, kept: Path | None) -> None:
+    """Remove temporary folders of this target, but one, whose writer is gone (its lock went with it)."""
     for folder in target.parent.glob(f".{glob.escape(target.name)}{_PARTIAL}*"):
-        with contextlib.suppress(OSError):
-            lock = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(lock)
+        lock = _lock(folder) if folder != kept else None
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
 
 
 def _fsync(path: Path) -> None:

@@ -5,11 +5,10 @@ Shapes: B batch, K sparse features (keys), M numeric features.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from common.quiet import quiet_import
@@ -25,8 +24,8 @@ class Batch:
 
     Attributes:
         dense: Numerics, float32 ``[B, M]``; NaN is missing.
-        sparse: Tokens, int64; one key a sparse feature, in the schema's order. Where no feature is a sequence every
-            length is 1.
+        sparse: Tokens, int64; one key a sparse feature, in the schema's order. Where no feature is a list every length
+            is 1.
         label: float32 ``[B]``, or None in a request.
         group: int64 ``[B]``, or None where the schema has no group.
     """
@@ -38,50 +37,48 @@ class Batch:
 
     @classmethod
     def of(cls, rows: EncodedRows) -> "Batch":
-        """Rows as tensors."""
-        size = len(rows)
-        values, lengths, position = [], [], 0
-        by_feature = np.ascontiguousarray(rows.categorical.T)
-        for feature in rows.schema.sparse:
-            if feature.kind == "categorical":
-                values.append(by_feature[position])
-                lengths.append(np.ones(size, np.int64))
-                position += 1
-            else:
-                ragged, offsets = rows.sequences[feature.name]
-                values.append(ragged)
-                lengths.append(np.diff(offsets))
-        nothing = np.zeros(0, np.int64)
+        """Rows as tensors, which may share the rows' memory."""
+        values, lengths = _by_key(rows)
         return cls(
-            dense=_tensor(rows.dense),
+            dense=torch.from_numpy(rows.dense),
             sparse=KeyedJaggedTensor(
                 keys=[feature.name for feature in rows.schema.sparse],
-                values=torch.from_numpy(np.concatenate([nothing, *values])),
-                lengths=torch.from_numpy(np.concatenate([nothing, *lengths])),
-                stride=size,
+                values=values,
+                lengths=lengths,
+                stride=len(rows),
             ),
-            label=None if rows.label is None else _tensor(rows.label),
-            group=None if rows.group is None else _tensor(rows.group),
+            label=None if rows.label is None else torch.from_numpy(rows.label),
+            group=None if rows.group is None else torch.from_numpy(rows.group),
         )
 
 
-def batches(rows: EncodedRows, size: int, *, shuffle: torch.Generator | None = None) -> Iterator[Batch]:
-    """Cut rows into batches; the last may be smaller.
-
-    Args:
-        rows: The rows.
-        size: Rows a batch.
-        shuffle: Draws one permutation of all rows; None keeps their order.
-
-    Yields:
-        Batches of ``size`` rows.
-    """
-    count = len(rows)
-    order = np.arange(count) if shuffle is None else torch.randperm(count, generator=shuffle).numpy()
-    for start in range(0, count, size):
-        yield Batch.of(rows.take(order[start : start + size]))
+def batches(rows: EncodedRows, size: int) -> Iterator[Batch]:
+    """Cut rows into batches of ``size`` rows, in their order; the last may be smaller."""
+    positions = np.arange(len(rows))
+    for start in range(0, len(rows), size):
+        yield Batch.of(rows.take(positions[start : start + size]))
 
 
-def _tensor(array: NDArray[Any]) -> Tensor:
-    """A tensor on the array's memory, or on a copy where that is read-only, as a data frame's is."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+def _by_key(rows: EncodedRows) -> tuple[Tensor, Tensor]:
+    """Values and lengths as a KeyedJaggedTensor has them: key by key."""
+    one_hot = np.ascontiguousarray(rows.categorical.T)
+    if not rows.lists:
+        return torch.from_numpy(one_hot).flatten(), _ones(one_hot.size)
+    next_one_hot, ones = iter(one_hot), np.ones(len(rows), np.int64)
+    values, lengths = [], []
+    for feature in rows.schema.sparse:
+        if feature.name in rows.lists:
+            ragged, offsets = rows.lists[feature.name]
+            values.append(ragged)
+            lengths.append(np.diff(offsets))
+        else:
+            values.append(next(next_one_hot))
+            lengths.append(ones)
+    return torch.from_numpy(np.concatenate(values)), torch.from_numpy(np.concatenate(lengths))
+
+
+@lru_cache(maxsize=4)
+def _ones(count: int) -> Tensor:
+    """Lengths of values that come one a row; batches of one size share them, also on their way between processes."""
+    with torch.inference_mode(False):  # whatever mode the first to ask is in
+        return torch.ones(count, dtype=torch.int64)

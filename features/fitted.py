@@ -1,7 +1,7 @@
 """The fitted schema: the declaration with what was learnt from the training rows, versioned and digested."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -10,12 +10,13 @@ import polars as pl
 
 from common.errors import DataError, SchemaError
 from common.files import sha256_json, write_json
-from features.numerics import NumericStatistics, encoded, encoded_value, logged
-from features.schema import CategoricalFeature, Schema, SequenceFeature, parse_schema
+from features.crosses import bucket_text, with_crosses
+from features.numerics import NumericStatistics, bucket_of, encoded
+from features.schema import BucketizedFeature, ListFeature, Schema, SequenceFeature, SparseFeature, parse_schema
 from features.tokens import token_expr
-from features.vocabulary import Vocabulary, VocabularyCounter
+from features.vocabulary import MISSING_ID, RESERVED, Vocabulary
 
-FORMAT = 1
+FORMAT = 2
 _FILE, _VOCABULARIES = "schema.json", "vocabulary"
 _MEND = "prepare the data again"
 
@@ -26,6 +27,7 @@ class FittedSchema:
     Args:
         schema: The declaration.
         statistics: For each numeric feature with a fitted transform, its statistics.
+        edges: For each bucketized feature its edges, given or fitted.
         vocabularies: For each feature that owns a vocabulary, its values.
     """
 
@@ -33,40 +35,62 @@ class FittedSchema:
         self,
         schema: Schema,
         statistics: Mapping[str, NumericStatistics],
+        edges: Mapping[str, Sequence[float]],
         vocabularies: Mapping[str, Vocabulary],
     ) -> None:
         self.schema = schema
         self.statistics = dict(statistics)
+        self.edges = {name: tuple(some) for name, some in edges.items()}
         self.vocabularies = dict(vocabularies)
 
-    def vocabulary(self, feature: CategoricalFeature | SequenceFeature) -> Vocabulary | None:
-        """The vocabulary that encodes a feature, or None where hashes do."""
+    def vocabulary(self, feature: SparseFeature) -> Vocabulary | None:
+        """The vocabulary that encodes a feature, or None where hashes or buckets do."""
         return self.vocabularies.get(self.schema.encoder_of(feature).name)
+
+    def ids(self, feature: SparseFeature) -> int | None:
+        """How many ids there are for a feature that is encoded by ids, the two reserved ones included; else None."""
+        if feature.kind == "bucketized":
+            return len(self.edges[feature.name]) + 1 + RESERVED if feature.encoding == "vocabulary" else None
+        vocabulary = self.vocabulary(feature)
+        return None if vocabulary is None else vocabulary.size
 
     def encode(self, typed: pl.DataFrame) -> pl.DataFrame:
         """Encode typed rows.
 
         Args:
-            typed: A column a feature, as :func:`features.typed.typed_rows` gives them; other columns pass through.
+            typed: A column a given feature, as :func:`features.typed.typed_rows` gives them; other columns pass
+                through.
 
         Returns:
-            The same rows: Int64 tokens, List(Int64) sequences (never null), Float32 numerics.
+            The same rows: Int64 tokens or ids, List(Int64) lists (never null), Float32 numerics.
         """
+        typed = with_crosses(typed, self.schema, self.schema.crosses, self.edges)
         columns: list[pl.Expr | pl.Series] = []
         for feature in self.schema.features:
+            column = pl.col(feature.name)
             if feature.kind == "numeric":
                 columns.append(encoded(typed[feature.name], feature, self.statistics.get(feature.name)))
-            elif feature.kind == "categorical":
-                columns.append(self._ids(feature, pl.col(feature.name)).alias(feature.name))
-            else:
-                recent = pl.col(feature.name).list.tail(feature.max_length)
-                ids = recent.list.eval(self._ids(feature, pl.element()))
+            elif feature.kind == "bucketized":
+                columns.append(self._bucketized(feature, typed[feature.name]))
+            elif isinstance(feature, ListFeature):
+                length = feature.max_length
+                kept = column.list.tail(length) if isinstance(feature, SequenceFeature) else column.list.head(length)
+                ids = kept.list.eval(self._encoded(feature, pl.element()))
                 columns.append(ids.fill_null(pl.lit([], pl.List(pl.Int64))).alias(feature.name))
+            else:
+                columns.append(self._encoded(feature, column).alias(feature.name))
         return typed.with_columns(columns)
 
-    def _ids(self, feature: CategoricalFeature | SequenceFeature, text: pl.Expr) -> pl.Expr:
+    def _encoded(self, feature: SparseFeature, text: pl.Expr) -> pl.Expr:
         vocabulary = self.vocabulary(feature)
         return token_expr(text) if vocabulary is None else vocabulary.expr(text)
+
+    def _bucketized(self, feature: BucketizedFeature, values: pl.Series) -> pl.Series:
+        edges = self.edges[feature.name]
+        if feature.encoding == "vocabulary":
+            buckets = bucket_of(values.to_numpy(), edges)
+            return pl.Series(feature.name, np.where(buckets < 0, MISSING_ID, buckets + RESERVED))
+        return pl.select(token_expr(pl.lit(bucket_text(values, edges))).alias(feature.name)).to_series()
 
     @cached_property
     def digest(self) -> str:
@@ -77,7 +101,8 @@ class FittedSchema:
         return {
             "format": FORMAT,
             "schema": self.schema.model_dump(mode="json"),
-            "statistics": {name: s.model_dump() for name, s in sorted(self.statistics.items())},
+            "statistics": {name: s.model_dump(mode="json") for name, s in sorted(self.statistics.items())},
+            "edges": {name: list(some) for name, some in sorted(self.edges.items())},
             "vocabularies": {
                 name: {"size": v.size, "sha256": v.digest} for name, v in sorted(self.vocabularies.items())
             },
@@ -117,51 +142,4 @@ class FittedSchema:
             vocabularies[name] = Vocabulary.load(folder / _VOCABULARIES / f"{name}.parquet")
             if vocabularies[name].digest != described["sha256"]:
                 raise DataError(f"vocabulary {name!r} in {folder} belongs to another schema; {_MEND}")
-        return cls(schema, statistics, vocabularies)
-
-
-class Fitter:
-    """Learns a schema's fitted state from typed training rows, batch by batch."""
-
-    def __init__(self, schema: Schema) -> None:
-        self._schema = schema
-        self._statistics = {f.name: NumericStatistics() for f in schema.numeric if f.fitted_transform is not None}
-        owners = {schema.encoder_of(f).name for f in schema.sparse if schema.encoder_of(f).encoding == "vocabulary"}
-        # A vocabulary counts its owner's own values only; a sequence `of` it reads the same ids.
-        self._counters = {name: VocabularyCounter() for name in owners}
-
-    @property
-    def needed(self) -> bool:
-        """Whether anything has to be learnt at all."""
-        return bool(self._statistics or self._counters)
-
-    def update(self, typed: pl.DataFrame) -> None:
-        """Learn from a batch of typed rows."""
-        for name in self._statistics:
-            feature = self._schema.feature(name)
-            assert feature.kind == "numeric"
-            self._statistics[name] = self._statistics[name].merge(NumericStatistics.of(logged(typed[name], feature)))
-        for name, counter in self._counters.items():
-            values = typed[name]
-            if values.dtype == pl.List:
-                values = values.list.explode(empty_as_null=False, keep_nulls=False)
-            counter.update(values)
-
-    def fitted(self) -> FittedSchema:
-        """The fitted schema of all rows so far.
-
-        Raises:
-            DataError: The training rows lie so close together that their transform makes a fill infinite.
-        """
-        for declared in self._schema.numeric:
-            if np.isinf(encoded_value(None, declared, self._statistics.get(declared.name))):
-                raise DataError(
-                    f"numeric feature {declared.name!r}: its {declared.fitted_transform} makes the fill "
-                    f"{declared.missing} too large for float32; set another missing"
-                )
-        vocabularies = {}
-        for name, counter in self._counters.items():
-            feature = self._schema.feature(name)
-            assert feature.kind != "numeric"
-            vocabularies[name] = counter.vocabulary(min_count=feature.min_count)
-        return FittedSchema(self._schema, self._statistics, vocabularies)
+        return cls(schema, statistics, document["edges"], vocabularies)

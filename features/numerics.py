@@ -3,14 +3,20 @@
 Everything is computed in float64 and rounded to float32 once, at the end.
 """
 
+import bisect
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from features.schema import NumericFeature
+from features._moments import Moments
+from features.quantiles import QuantileSketch
+from features.schema import FittedTransform, NumericFeature
+
+_POINTS = 1000  # reference points of the quantile transform
 
 
 class NumericStatistics(BaseModel):
@@ -19,68 +25,93 @@ class NumericStatistics(BaseModel):
     Attributes:
         count: Values.
         mean: Their mean.
-        squares: Sum of squared deviations from the mean.
+        deviation: Their population standard deviation.
         minimum: Smallest value; 0 where there is none.
         maximum: Largest value; 0 where there is none.
+        values: For the quantile transform, its reference points, rising.
+        ranks: The share of the training values below each of them, half of its own counted in.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     count: int = 0
     mean: float = 0.0
-    squares: float = 0.0
+    deviation: float = 0.0
     minimum: float = 0.0
     maximum: float = 0.0
+    values: tuple[float, ...] = ()
+    ranks: tuple[float, ...] = ()
 
-    def merge(self, other: "NumericStatistics") -> "NumericStatistics":
-        """Statistics of both parts together (Chan, Golub, LeVeque 1983, eq. 2.1)."""
-        if not self.count or not other.count:
-            return self if self.count else other
-        count = self.count + other.count
-        delta = other.mean - self.mean
-        return NumericStatistics(
-            count=count,
-            mean=self.mean + delta * (other.count / count),
-            squares=self.squares + other.squares + delta * delta * (self.count * other.count / count),
-            minimum=min(self.minimum, other.minimum),
-            maximum=max(self.maximum, other.maximum),
-        )
-
-    @classmethod
-    def of(cls, values: pl.Series) -> "NumericStatistics":
-        """Statistics of one batch; nulls do not count."""
-        # NumPy on one piece of memory: polars' sums depend on how many pieces it has cut the column into.
-        present = values.drop_nulls().to_numpy()
-        if not present.size:
-            return cls()
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = present.mean()
-            squares = np.square(present - mean).sum()
-        return cls(
-            count=present.size,
-            mean=float(mean),
-            squares=float(squares),
-            minimum=float(present.min()),
-            maximum=float(present.max()),
-        )
-
-    @property
-    def deviation(self) -> float:
-        """Population standard deviation."""
-        return math.sqrt(self.squares / self.count) if self.count else 0.0
-
-    def shift_and_scale(self, transform: str) -> tuple[float, float]:
-        """What a fitted transform subtracts, and what it then divides by; a constant column divides by 1."""
+    def shift_and_scale(self, transform: FittedTransform) -> tuple[float, float]:
+        """What standardize or minmax subtracts, and what it then divides by; a constant column divides by 1."""
         if self.minimum == self.maximum:
             return self.minimum, 1.0
         if transform == "standardize":
-            return self.mean, self.deviation or 1.0  # 0 where the squares of tiny differences vanish
+            return self.mean, self.deviation or 1.0  # 0 where it is less than the smallest float64
         return self.minimum, self.maximum - self.minimum
+
+
+class NumericState:
+    """Gathers one numeric feature's statistics batch by batch.
+
+    All sums are exact: any partition of the values, merged in any order, gives the same statistics to the bit.
+
+    Args:
+        quantiles: Gather a sketch too, for the quantile transform or edges; without it the state is a few numbers.
+    """
+
+    def __init__(self, *, quantiles: bool) -> None:
+        self._moments = Moments()
+        self._sketch = QuantileSketch() if quantiles else None
+        self._minimum, self._maximum = math.inf, -math.inf
+
+    def update(self, values: pl.Series) -> None:
+        """Take in a batch of finite Float64 values, after ``log1p``; nulls do not count."""
+        present = values.drop_nulls().to_numpy()
+        if not present.size:
+            return
+        self._moments.update(present)
+        # + 0.0: of -0.0 and 0.0 it would depend on the order which one is the minimum.
+        self._minimum = min(self._minimum, float(present.min()) + 0.0)
+        self._maximum = max(self._maximum, float(present.max()) + 0.0)
+        if self._sketch is not None:
+            self._sketch.update(present)
+
+    def merge(self, other: "NumericState") -> None:
+        """Take in the values of another state, which gathers the same."""
+        self._moments.merge(other._moments)
+        self._minimum = min(self._minimum, other._minimum)
+        self._maximum = max(self._maximum, other._maximum)
+        if self._sketch is not None and other._sketch is not None:
+            self._sketch.merge(other._sketch)
+
+    def statistics(self) -> NumericStatistics:
+        """The statistics of all values so far."""
+        if not self._moments.count:
+            return NumericStatistics()
+        values, ranks = ((), ()) if self._sketch is None else self._sketch.ranks(_POINTS)
+        return NumericStatistics(
+            count=self._moments.count,
+            mean=self._moments.mean,
+            deviation=self._moments.deviation,
+            minimum=self._minimum,
+            maximum=self._maximum,
+            values=values,
+            ranks=ranks,
+        )
+
+    def edges(self, buckets: int) -> tuple[float, ...]:
+        """Edges that cut the values into buckets of about equal weight (:meth:`QuantileSketch.edges`)."""
+        assert self._sketch is not None
+        return self._sketch.edges(buckets)
 
 
 def logged(values: pl.Series, feature: NumericFeature) -> pl.Series:
     """Float64 values after the feature's ``log1p`` steps, before its fitted transform."""
     for _ in range(feature.transforms.count("log1p")):
+        if not (values < 0).any():
+            values = values.log1p()
+            continue
         # Below zero apart: its sign would make 0 of -0.
         expr = pl.when(pl.lit(values) < 0).then(-(-pl.lit(values)).log1p()).otherwise(pl.lit(values).log1p())
         values = pl.select(expr).to_series()
@@ -103,7 +134,10 @@ def encoded(values: pl.Series, feature: NumericFeature, statistics: NumericStati
         values = values.fill_null(feature.missing)
     array = logged(values, feature).to_numpy()  # null becomes NaN
     with np.errstate(over="ignore"):
-        if feature.fitted_transform is not None:
+        if feature.fitted_transform == "quantile":
+            assert statistics is not None
+            array = _ranks(array, statistics)
+        elif feature.fitted_transform is not None:
             assert statistics is not None
             shift, scale = statistics.shift_and_scale(feature.fitted_transform)
             # Not in polars: it multiplies a long column by the reciprocal, which rounds otherwise than a quotient.
@@ -133,7 +167,10 @@ def encoded_value(value: float | None, feature: NumericFeature, statistics: Nume
     value = float(value)
     for _ in range(feature.transforms.count("log1p")):
         value = -math.log1p(-value) if value < 0 else math.log1p(value)
-    if feature.fitted_transform is not None:
+    if feature.fitted_transform == "quantile":
+        assert statistics is not None
+        value = _rank(value, statistics)
+    elif feature.fitted_transform is not None:
         assert statistics is not None
         shift, scale = statistics.shift_and_scale(feature.fitted_transform)
         value = (value - shift) / scale
@@ -147,3 +184,31 @@ def exceeds_float32(values: NDArray[np.float64], feature: NumericFeature) -> NDA
         return np.zeros(values.shape, np.bool_)
     with np.errstate(over="ignore"):
         return np.isinf(values.astype(np.float32))
+
+
+def bucket_of(values: NDArray[np.float64], edges: Sequence[float]) -> NDArray[np.int64]:
+    """The bucket that each value falls into: how many edges are not above it; -1 where it is NaN."""
+    buckets = np.searchsorted(np.asarray(edges, np.float64), values, side="right")
+    return np.where(np.isnan(values), -1, buckets)
+
+
+def _ranks(values: NDArray[np.float64], statistics: NumericStatistics) -> NDArray[np.float64]:
+    """The quantile transform: straight lines between reference points, level beyond the outermost; 0.5 if just one."""
+    points, ranks = np.asarray(statistics.values), np.asarray(statistics.ranks)
+    if len(points) < 2:
+        return np.where(np.isnan(values), values, 0.5)
+    i = (np.searchsorted(points, values, side="right") - 1).clip(0, len(points) - 2)
+    # Not numpy.interp: its slope is infinite between neighbouring subnormal points.
+    way = ((values - points[i]) / (points[i + 1] - points[i])).clip(0.0, 1.0)
+    between: NDArray[np.float64] = ranks[i] + way * (ranks[i + 1] - ranks[i])
+    return between
+
+
+def _rank(value: float, statistics: NumericStatistics) -> float:
+    """One value through the quantile transform; the same operations in the same order as :func:`_ranks`."""
+    points, ranks = statistics.values, statistics.ranks
+    if len(points) < 2:
+        return 0.5
+    i = min(max(bisect.bisect_right(points, value) - 1, 0), len(points) - 2)
+    way = min(max((value - points[i]) / (points[i + 1] - points[i]), 0.0), 1.0)
+    return ranks[i] + way * (ranks[i + 1] - ranks[i])

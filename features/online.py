@@ -3,6 +3,7 @@
 A value gives the same token, id or float32 here as in a prepared set. A feature that is left out is missing.
 """
 
+import bisect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,11 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import RequestError, did_you_mean
+from features.crosses import cross_text
 from features.encoded import EncodedRows, Ragged
 from features.fitted import FittedSchema
 from features.numerics import encoded_value, exceeds_float32
-from features.schema import CategoricalFeature, Entity, NumericFeature, SequenceFeature
+from features.schema import (
+    BucketizedFeature,
+    CategoricalFeature,
+    Entity,
+    ListFeature,
+    NumericFeature,
+    SequenceFeature,
+    SparseFeature,
+)
 from features.tokens import text, token
+from features.vocabulary import MISSING_ID, RESERVED
 
 
 class RequestEncoder:
@@ -28,11 +39,9 @@ class RequestEncoder:
     def __init__(self, fitted: FittedSchema) -> None:
         self._schema = fitted.schema
         self._fitted = fitted
-        self._features = {feature.name: feature for feature in fitted.schema.features}
-        self._ids: dict[str, Callable[[str | None], int]] = {}
-        for feature in fitted.schema.sparse:
-            vocabulary = fitted.vocabulary(feature)
-            self._ids[feature.name] = token if vocabulary is None else vocabulary.id
+        self._given = {feature.name: feature for feature in fitted.schema.given}
+        self._crosses = {cross.name: cross for cross in fitted.schema.crosses}
+        self._ids = {feature.name: _ids(fitted, feature) for feature in fitted.schema.sparse}
 
     def encode(
         self,
@@ -71,32 +80,48 @@ class RequestEncoder:
 
         count = len(items)
         shared = {"user": user, "context": context}
-        categorical: list[NDArray[Any]] = []
-        dense: list[NDArray[Any]] = []
-        sequences: dict[str, Ragged] = {}
-        for feature in self._schema.features:
+        texts: dict[str, list[str | None]] = {}  # a text for all rows, or one a row
+        encoded: dict[str, list[Any]] = {}  # likewise
+        for feature in self._schema.given:
+            name = feature.name
             if feature.entity == "item":
-                places = [(item, f"candidates[{i}].features.{feature.name}") for i, item in enumerate(items)]
+                places = [(item.get(name), f"candidates[{i}].features.{name}") for i, item in enumerate(items)]
             else:
-                places = [(shared[feature.entity], f"{feature.entity}.{feature.name}")]
-            values = [self._encode(feature, source.get(feature.name), where) for source, where in places]
-            if feature.kind == "sequence":
-                sequences[feature.name] = _ragged(values, count)
+                places = [(shared[feature.entity].get(name), f"{feature.entity}.{name}")]
+            if isinstance(feature, NumericFeature):
+                encoded[name] = [self._numeric(feature, *place) for place in places]
+            elif isinstance(feature, ListFeature):
+                encoded[name] = [self._list(feature, *place) for place in places]
             else:
-                column = np.array(values, np.float32 if feature.kind == "numeric" else np.int64)
-                (dense if feature.kind == "numeric" else categorical).append(np.broadcast_to(column, count))
+                texts[name] = [self._text(feature, *place) for place in places]
+                encoded[name] = [self._ids[name](found) for found in texts[name]]
+        for cross in self._schema.crosses:
+            a, b = (texts[name] for name in cross.of)
+            if len(a) != len(b):
+                a, b = _spread(a, count), _spread(b, count)
+            encoded[cross.name] = [self._ids[cross.name](found) for found in map(cross_text, a, b)]
+
+        one_hot = [f.name for f in self._schema.sparse if not isinstance(f, ListFeature)]
+        numeric = [f.name for f in self._schema.numeric]
         return EncodedRows(
             schema=self._schema,
-            categorical=np.stack(categorical, 1) if categorical else np.zeros((count, 0), np.int64),
-            sequences=sequences,
-            dense=np.stack(dense, 1) if dense else np.zeros((count, 0), np.float32),
+            categorical=_matrix([encoded[name] for name in one_hot], count, np.int64),
+            lists={
+                f.name: _ragged(_spread(encoded[f.name], count))
+                for f in self._schema.sparse
+                if isinstance(f, ListFeature)
+            },
+            dense=_matrix([encoded[name] for name in numeric], count, np.float32),
         )
 
     def _check_names(self, given: Mapping[str, Any], entity: Entity, where: str) -> None:
         for name in given:
-            feature = self._features.get(name)
+            feature = self._given.get(name)
+            if name in self._crosses:
+                parts = " and ".join(map(repr, self._crosses[name].of))
+                raise RequestError(f"feature {name!r} is a cross; give {parts} instead", where=f"{where}.{name}")
             if feature is None:
-                known = [f.name for f in self._schema.features if f.entity == entity]
+                known = [f.name for f in self._schema.given if f.entity == entity]
                 raise RequestError(f"unknown feature {name!r}; {did_you_mean(name, known)}", where=f"{where}.{name}")
             if feature.entity != entity:
                 raise RequestError(
@@ -104,34 +129,44 @@ class RequestEncoder:
                     where=f"{where}.{name}",
                 )
 
-    def _encode(
-        self, feature: CategoricalFeature | NumericFeature | SequenceFeature, value: Any, where: str
-    ) -> int | float | list[int]:
-        if feature.kind == "numeric":
-            return self._numeric(feature, value, where)
-        to_id = self._ids[feature.name]
+    def _numeric(self, feature: NumericFeature, value: Any, where: str) -> float:
+        number = _number(value, where)
+        if number is None or (math.isfinite(number) and not exceeds_float32(np.array(number), feature)):
+            encoded = encoded_value(number, feature, self._fitted.statistics.get(feature.name))
+            if not np.isinf(encoded):
+                return float(encoded)
+        raise RequestError("the number is not finite, or too large for float32", where=where)
+
+    def _text(self, feature: CategoricalFeature | BucketizedFeature, value: Any, where: str) -> str | None:
+        """The text that a feature is known by, alone or in a cross; None where it is missing."""
         if feature.kind == "categorical":
-            return to_id(_text(value, where))
+            return _text(value, where)
+        number = _number(value, where)
+        if number is None:
+            return None
+        if not math.isfinite(number):
+            raise RequestError("the number is not finite, or too large for float64", where=where)
+        return str(bisect.bisect_right(self._fitted.edges[feature.name], number))
+
+    def _list(self, feature: ListFeature, value: Any, where: str) -> list[int]:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise RequestError("a sequence is a list of texts or integers, most recent last", where=where)
-        first = max(len(value) - feature.max_length, 0)
-        return [to_id(_text(v, f"{where}[{i}]")) for i, v in enumerate(value[first:], first)]
+            order = ", most recent last" if isinstance(feature, SequenceFeature) else ""
+            raise RequestError(f"a list of texts or integers is expected{order}, not {_shown(value)}", where=where)
+        first = max(len(value) - feature.max_length, 0) if isinstance(feature, SequenceFeature) else 0
+        kept = value[first : first + feature.max_length]
+        return [self._ids[feature.name](_text(v, f"{where}[{i}]")) for i, v in enumerate(kept, first)]
 
-    def _numeric(self, feature: NumericFeature, value: Any, where: str) -> float:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise RequestError(f"a number is expected, not {_shown(value)}", where=where)
-        try:
-            encoded = encoded_value(value, feature, self._fitted.statistics.get(feature.name))
-            fits = value is None or (
-                math.isfinite(value) and np.isfinite(encoded) and not exceeds_float32(np.array(float(value)), feature)
-            )
-        except OverflowError:
-            fits = False
-        if not fits:
-            raise RequestError("the number is not finite, or too large for float32", where=where)
-        return float(encoded)
+
+def _ids(fitted: FittedSchema, feature: SparseFeature) -> Callable[[str | None], int]:
+    """What gives a feature's texts their ids, or tokens."""
+    vocabulary = fitted.vocabulary(feature)
+    if vocabulary is not None:
+        return vocabulary.id
+    if feature.kind == "bucketized" and feature.encoding == "vocabulary":
+        return lambda bucket: MISSING_ID if bucket is None else int(bucket) + RESERVED
+    return token
 
 
 def _with_identity(
@@ -145,6 +180,18 @@ def _with_identity(
             f"feature {name!r} contradicts the id {identity!r}; drop one of them", where=f"{where}.{name}"
         )
     return {**features, name: identity}
+
+
+def _number(value: Any, where: str) -> float | None:
+    """A number, infinite where float64 cannot hold it."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RequestError(f"a number is expected, not {_shown(value)}", where=where)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _text(value: Any, where: str) -> str | None:
@@ -170,10 +217,20 @@ def _shown(value: Any) -> str:
     return repr(value)[:40]
 
 
-def _ragged(values: list[Any], count: int) -> Ragged:
-    """Lists as values and offsets; one list stands for all rows."""
-    if len(values) == 1:
-        values = values * count
-    lengths = [len(v) for v in values]
-    flat = np.array([token for v in values for token in v], np.int64)
-    return flat, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+def _spread(values: list[Any], count: int) -> list[Any]:
+    """A value a row, from one for all rows or one a row already."""
+    return values * count if len(values) == 1 else values
+
+
+def _matrix(columns: list[list[Any]], count: int, dtype: type[np.generic]) -> NDArray[Any]:
+    """Columns side by side, each of one value for all rows or one a row."""
+    spread = np.empty((count, len(columns)), dtype)
+    for i, column in enumerate(columns):
+        spread[:, i] = np.array(column, dtype)
+    return spread
+
+
+def _ragged(lists: list[list[int]]) -> Ragged:
+    """Lists as values and offsets."""
+    flat = np.array([token for some in lists for token in some], np.int64)
+    return flat, np.cumsum([0, *map(len, lists)], dtype=np.int64)

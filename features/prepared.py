@@ -1,6 +1,6 @@
 """A prepared set, opened: its fitted schema, its splits, its rows shard by shard."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,9 +10,12 @@ from pydantic import ValidationError
 from common.errors import DataError, did_you_mean
 from common.settings import Settings
 from features.fitted import FittedSchema
+from features.shards import Shards
 
 FORMAT = 1
 FILE = "prepared.json"
+SCHEMA_DIGEST = "plexrank.schema_digest"
+"""Key under which a shard's Parquet metadata holds the fitted schema's digest."""
 
 
 class Shard(Settings):
@@ -39,6 +42,7 @@ class PreparedDocument(Settings):
         splits: The splits by name.
         columns: The summary of every feature (features.summary).
         sampled_rows: Rows in which the summary's top values were counted.
+        bad_rows: Rows of the raw files that were left out because a value of theirs was wrong.
     """
 
     format: int = FORMAT
@@ -46,6 +50,7 @@ class PreparedDocument(Settings):
     splits: dict[Literal["train", "valid", "test"], PreparedSplit]
     columns: tuple[dict[str, Any], ...]
     sampled_rows: int
+    bad_rows: int = 0
 
 
 class PreparedSet:
@@ -54,8 +59,12 @@ class PreparedSet:
     Args:
         folder: Its folder.
 
+    Attributes:
+        document: Its ``prepared.json``.
+        fitted: The fitted schema that encoded it.
+
     Raises:
-        DataError: It is missing, unfinished, of another format, or lacks a shard.
+        DataError: It is missing, unfinished, or of another format.
         SchemaError: Its ``schema.json`` is damaged.
     """
 
@@ -72,6 +81,7 @@ class PreparedSet:
             found = document.format
             raise DataError(f"{path} has format {found}, this plexrank reads {FORMAT}; prepare the data again")
         self.folder = folder
+        self.document = document
         self.fitted = FittedSchema.load(folder)
         self._splits: dict[str, PreparedSplit] = dict(document.splits.items())
         if self.fitted.digest != document.schema_digest:
@@ -85,7 +95,16 @@ class PreparedSet:
         """
         return self._split(split).rows
 
-    def shards(self, split: str, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+    def reader(self, split: str) -> Shards:
+        """A split's shards, to read rows from.
+
+        Raises:
+            DataError: There is no such split.
+        """
+        files = [(self.folder / split / shard.file, shard.rows) for shard in self._split(split).shards]
+        return Shards(files, self.fitted.schema, {SCHEMA_DIGEST: self.fitted.digest})
+
+    def shards(self, split: str, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """A split's rows in order, a frame a shard.
 
         Args:
@@ -93,18 +112,10 @@ class PreparedSet:
             columns: Columns to read, all by default.
 
         Raises:
-            DataError: A shard is missing, damaged, or has another number of rows than were written.
+            DataError: There is no such split, or a shard cannot be read (:meth:`features.shards.Shards.read`).
         """
-        for shard in self._split(split).shards:
-            path = self.folder / split / shard.file
-            try:
-                frame = pl.read_parquet(path, columns=columns)
-            except (OSError, pl.exceptions.PolarsError) as problem:
-                reason = str(problem).strip().splitlines()[0].rstrip(".;:")
-                raise DataError(f"shard {path} cannot be read: {reason}; prepare the data again") from None
-            if frame.height != shard.rows:
-                raise DataError(f"shard {path} has {frame.height} rows, not {shard.rows}; prepare the data again")
-            yield frame
+        reader = self.reader(split)
+        return (reader.read(shard, columns=columns) for shard in range(len(reader.rows)))
 
     def _split(self, split: str) -> PreparedSplit:
         if split not in self._splits:

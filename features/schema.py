@@ -11,9 +11,13 @@ A ``schema.yaml`` looks like this::
       - {name: user_id, kind: categorical, entity: user}
       - {name: ad_id, kind: categorical, entity: item}
       - {name: age, kind: numeric, entity: user, transforms: [standardize], missing: mask}
+      - {name: income, kind: bucketized, entity: user, buckets: 10}
+      - {name: interests, kind: multivalued, entity: user, separator: "|"}
       - {name: recent_ads, kind: sequence, entity: user, of: ad_id, max_length: 20}
+      - {name: income_by_ad, kind: cross, of: [income, ad_id]}
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,13 +28,15 @@ from common.settings import Settings, read_mapping, validate
 
 Entity = Literal["user", "item", "context"]
 Encoding = Literal["token", "vocabulary"]
-Transform = Literal["log1p", "standardize", "minmax"]
-_FLOAT32_MAX = 3.4028234663852886e38
+Transform = Literal["log1p", "standardize", "minmax", "quantile"]
+FittedTransform = Literal["standardize", "minmax", "quantile"]
+FLOAT32_MAX = 3.4028234663852886e38
+_MAX_BUCKETS = 1000
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=128)]
 
 
 class _Feature(Settings):
-    """What the features of every kind share."""
+    """What the features that are read from a column share."""
 
     name: Name
     column: str | None = Field(default=None, min_length=1)
@@ -61,7 +67,8 @@ class NumericFeature(_Feature):
 
     Attributes:
         transforms: Applied in order. ``log1p`` is sign(x) ln(1 + abs(x)), so that negative counts stay finite;
-            ``standardize`` and ``minmax`` use statistics of the training rows.
+            ``standardize``, ``minmax`` and ``quantile`` (the share of the training values below, in [0, 1]) use
+            statistics of the training rows.
         missing: ``mask`` keeps a missing value apart (models learn a vector for it); a number is filled in before
             the transforms.
     """
@@ -74,32 +81,59 @@ class NumericFeature(_Feature):
     def _can_be_computed(self) -> "NumericFeature":
         if any(transform != "log1p" for transform in self.transforms[:-1]):
             raise ValueError(
-                f"feature {self.name!r}: standardize or minmax comes last and once, after any log1p; reorder transforms"
+                f"feature {self.name!r}: standardize, minmax or quantile comes last and once, after any log1p; "
+                "reorder transforms"
             )
-        if self.missing != "mask" and abs(self.missing) > _FLOAT32_MAX:
+        if self.missing != "mask" and abs(self.missing) > FLOAT32_MAX:
             raise ValueError(f"feature {self.name!r}: missing {self.missing:g} is too large for float32; fill in less")
         return self
 
     @property
-    def fitted_transform(self) -> Literal["standardize", "minmax"] | None:
+    def fitted_transform(self) -> FittedTransform | None:
         """The transform that needs statistics of the training rows, if there is one."""
         last = self.transforms[-1] if self.transforms else "log1p"
         return None if last == "log1p" else last
 
 
-class SequenceFeature(_Feature):
-    """A list of values, most recent last.
+class BucketizedFeature(_Feature):
+    """A number that becomes the token, or id, of the bucket it falls into.
+
+    Bucket i holds the numbers from edge i - 1, included, to edge i, left out; below the first edge lies bucket 0.
+
+    Attributes:
+        edges: The edges, rising.
+        buckets: Instead: how many buckets of about equal weight to fit on the training rows. Fewer come out where one
+            value has more weight than a bucket.
+        encoding: ``token``: the token of the bucket's number. ``vocabulary``: an id a bucket, 2 for bucket 0.
+    """
+
+    kind: Literal["bucketized"]
+    edges: tuple[float, ...] | None = Field(default=None, min_length=1, max_length=_MAX_BUCKETS - 1)
+    buckets: int | None = Field(default=None, ge=2, le=_MAX_BUCKETS)
+    encoding: Encoding = "token"
+
+    @model_validator(mode="after")
+    def _can_be_computed(self) -> "BucketizedFeature":
+        if (self.edges is None) == (self.buckets is None):
+            raise ValueError(f"feature {self.name!r}: give either edges, or buckets to fit them on the training rows")
+        edges = self.edges or ()
+        if any(b <= a for a, b in pairwise(edges)):
+            raise ValueError(f"feature {self.name!r}: edges do not rise; sort them, each once")
+        return self
+
+
+class _ListFeature(_Feature):
+    """What the features with many values a row share.
 
     Attributes:
         of: A categorical feature whose encoding and embedding rows the elements share.
         encoding: As for a categorical feature; with ``of`` it is that feature's.
         min_count: As for a categorical feature; with ``of`` it is that feature's.
-        max_length: The most recent elements that are kept.
+        max_length: The most elements that are kept.
         separator: What parts the elements where the column is text, as in csv.
-        pooling: How a model without a sequence encoder joins the elements' embeddings.
+        pooling: How the elements' embeddings are joined; a model with a sequence encoder leaves a sequence's unjoined.
     """
 
-    kind: Literal["sequence"]
     of: str | None = None
     encoding: Encoding = "token"
     min_count: int = Field(default=1, ge=1)
@@ -108,7 +142,44 @@ class SequenceFeature(_Feature):
     pooling: Literal["sum", "mean"] = "mean"
 
 
-Feature = Annotated[CategoricalFeature | NumericFeature | SequenceFeature, Field(discriminator="kind")]
+class MultivaluedFeature(_ListFeature):
+    """A set of values without order, such as a film's genres; of too many, the first ``max_length`` stay."""
+
+    kind: Literal["multivalued"]
+
+
+class SequenceFeature(_ListFeature):
+    """A list of values in the order of time, most recent last; of too many, the last ``max_length`` stay."""
+
+    kind: Literal["sequence"]
+
+
+class CrossFeature(Settings):
+    """Two features' values taken together as one value; missing where both are.
+
+    Attributes:
+        of: Two categorical or bucketized features.
+        encoding: As for a categorical feature.
+        min_count: As for a categorical feature.
+    """
+
+    name: Name
+    kind: Literal["cross"]
+    of: tuple[str, str]
+    encoding: Encoding = "token"
+    min_count: int = Field(default=1, ge=1)
+
+
+ColumnFeature = CategoricalFeature | NumericFeature | BucketizedFeature | MultivaluedFeature | SequenceFeature
+"""A feature that is read from a column, or given in a request."""
+
+SparseFeature = CategoricalFeature | BucketizedFeature | MultivaluedFeature | SequenceFeature | CrossFeature
+"""A feature that becomes tokens or ids."""
+
+ListFeature = MultivaluedFeature | SequenceFeature
+"""A feature with any number of values a row."""
+
+Feature = Annotated[ColumnFeature | CrossFeature, Field(discriminator="kind")]
 
 
 class Schema(Settings):
@@ -140,12 +211,15 @@ class Schema(Settings):
         if len(set(self.keep)) < len(self.keep):
             raise ValueError("keep names a column twice; name each once")
         for feature in self.features:
+            if feature.kind == "cross":
+                self._check_cross(feature)
+                continue
             if feature.source == self.label:
                 raise ValueError(
                     f"feature {feature.name!r} reads the label {self.label!r}; remove it, it gives the answer away"
                 )
-            if feature.kind == "sequence" and feature.of is not None:
-                self._require_categorical(feature.of, f"sequence {feature.name!r} is of")
+            if isinstance(feature, ListFeature) and feature.of is not None:
+                self._require_categorical(feature.of, f"{feature.kind} {feature.name!r} is of")
         for entity, name in self.entities.items():
             identity = self._require_categorical(name, f"entities: {entity} is identified by")
             if identity.entity != entity:
@@ -162,9 +236,26 @@ class Schema(Settings):
         hint = did_you_mean(name, [f.name for f in found])
         raise ValueError(f"{subject} {name!r}, which is no categorical feature; {hint}")
 
+    def _check_cross(self, cross: CrossFeature) -> None:
+        crossed = {f.name: f for f in self.features if f.kind in ("categorical", "bucketized")}
+        for name in cross.of:
+            part = crossed.get(name)
+            if part is None:
+                hint = did_you_mean(name, crossed)
+                raise ValueError(
+                    f"cross {cross.name!r} is of {name!r}, which is no categorical or bucketized feature; {hint}"
+                )
+            if part.kind == "bucketized" and part.edges is None and cross.encoding == "vocabulary":
+                raise ValueError(
+                    f"cross {cross.name!r} has a vocabulary, and {name!r} edges that are only fitted at the same time; "
+                    "give edges, or use encoding: token"
+                )
+        if cross.of[0] == cross.of[1]:
+            raise ValueError(f"cross {cross.name!r} is of {cross.of[0]!r} twice; name two features")
+
     @property
-    def sparse(self) -> tuple[CategoricalFeature | SequenceFeature, ...]:
-        """Features that become tokens, in order."""
+    def sparse(self) -> tuple[SparseFeature, ...]:
+        """Features that become tokens or ids, in order."""
         return tuple(f for f in self.features if f.kind != "numeric")
 
     @property
@@ -172,7 +263,17 @@ class Schema(Settings):
         """Features that stay numbers, in order."""
         return tuple(f for f in self.features if f.kind == "numeric")
 
-    def feature(self, name: str) -> CategoricalFeature | NumericFeature | SequenceFeature:
+    @property
+    def given(self) -> tuple[ColumnFeature, ...]:
+        """Features that are read from a column, or given in a request, in order; the others follow from them."""
+        return tuple(f for f in self.features if f.kind != "cross")
+
+    @property
+    def crosses(self) -> tuple[CrossFeature, ...]:
+        """Features that are two others taken together, in order."""
+        return tuple(f for f in self.features if f.kind == "cross")
+
+    def feature(self, name: str) -> ColumnFeature | CrossFeature:
         """The feature of a name.
 
         Raises:
@@ -183,18 +284,23 @@ class Schema(Settings):
                 return feature
         raise SchemaError(f"no feature {name!r}; {did_you_mean(name, [f.name for f in self.features])}")
 
-    def encoder_of(self, feature: CategoricalFeature | SequenceFeature) -> CategoricalFeature | SequenceFeature:
-        """The feature whose encoding and embedding rows this one uses: itself, or what a sequence is ``of``."""
-        if feature.kind == "sequence" and feature.of is not None:
+    def encoder_of(self, feature: SparseFeature) -> SparseFeature:
+        """The feature whose encoding and embedding rows this one uses: itself, or what a list is ``of``."""
+        if isinstance(feature, ListFeature) and feature.of is not None:
             owner = self.feature(feature.of)
             assert owner.kind == "categorical"
             return owner
         return feature
 
+    def crossed(self, cross: CrossFeature) -> tuple[CategoricalFeature | BucketizedFeature, ...]:
+        """The two features that a cross is of."""
+        parts = tuple(self.feature(name) for name in cross.of)
+        return tuple(part for part in parts if isinstance(part, CategoricalFeature | BucketizedFeature))
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Every raw column that is read, each once."""
-        named = [self.label, self.group, self.timestamp, *self.keep, *(f.source for f in self.features)]
+        named = [self.label, self.group, self.timestamp, *self.keep, *(f.source for f in self.given)]
         return tuple(dict.fromkeys(column for column in named if column is not None))
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import polars as pl
 
 from common.errors import DataError
+from features._tally import Tally
 
 MISSING_ID, UNSEEN_ID = 0, 1
-_RESERVED = 2
-_CONSOLIDATE = 4_000_000  # rows of pending counts that are kept before they are summed
+
+RESERVED = 2
+"""Number of ids before those of the values."""
 
 
 class Vocabulary:
@@ -21,23 +23,26 @@ class Vocabulary:
 
     Args:
         values: Their texts; the id of ``values[i]`` is ``i + 2``.
+
+    Attributes:
+        values: The same, as a String series.
     """
 
-    def __init__(self, values: Sequence[str]) -> None:
-        self._values = pl.Series("value", values, dtype=pl.String)
-        self._enum = pl.Enum(self._values)
+    def __init__(self, values: Sequence[str] | pl.Series) -> None:
+        self.values = pl.Series("value", values, dtype=pl.String)
+        self._enum = pl.Enum(self.values)
         self._ids: dict[str, int] | None = None
 
     @property
     def size(self) -> int:
         """Number of ids, the two reserved ones included."""
-        return len(self._values) + _RESERVED
+        return len(self.values) + RESERVED
 
     @property
     def digest(self) -> str:
         """Hexadecimal sha256 of the values in order."""
         hasher = hashlib.sha256()
-        for value in self._values:
+        for value in self.values:
             encoded = value.encode()
             hasher.update(len(encoded).to_bytes(8, "little") + encoded)
         return hasher.hexdigest()
@@ -45,7 +50,7 @@ class Vocabulary:
     def id(self, value: str | None) -> int:
         """Id of a value's text; None is missing."""
         if self._ids is None:
-            self._ids = {v: i for i, v in enumerate(self._values, _RESERVED)}
+            self._ids = {v: i for i, v in enumerate(self.values, RESERVED)}
         return MISSING_ID if value is None else self._ids.get(value, UNSEEN_ID)
 
     def expr(self, value: pl.Expr) -> pl.Expr:
@@ -55,11 +60,11 @@ class Vocabulary:
             Expression of dtype Int64, never null.
         """
         code = value.cast(self._enum, strict=False).to_physical().cast(pl.Int64)
-        return pl.when(value.is_null()).then(MISSING_ID).otherwise(code.fill_null(UNSEEN_ID - _RESERVED) + _RESERVED)
+        return pl.when(value.is_null()).then(MISSING_ID).otherwise(code.fill_null(UNSEEN_ID - RESERVED) + RESERVED)
 
     def save(self, path: Path) -> None:
         """Write as Parquet, one column ``value``."""
-        self._values.to_frame().write_parquet(path, compression="zstd")
+        self.values.to_frame().write_parquet(path, compression="zstd")
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
@@ -74,32 +79,32 @@ class Vocabulary:
             raise DataError(f"vocabulary {path} cannot be read: {problem}; prepare the data again") from None
         if values.dtype != pl.String or values.null_count() or not values.is_unique().all():
             raise DataError(f"vocabulary {path} cannot be read: it is no list of texts; prepare the data again")
-        return cls(values.to_list())
+        return cls(values)
 
 
 class VocabularyCounter:
-    """Counts values batch by batch; counts of parts add up to the counts of the whole."""
+    """Counts values batch by batch; the counts of parts, merged in any order, are those of the whole."""
 
     def __init__(self) -> None:
-        self._pending: list[pl.DataFrame] = []
-        self._rows = 0
+        self._tally = Tally(pl.String)
 
     def update(self, values: pl.Series) -> None:
         """Count the texts of a batch; nulls do not count."""
-        counts = values.drop_nulls().alias("value").value_counts(name="count")
-        self._pending.append(counts)
-        self._rows += counts.height
-        if self._rows > _CONSOLIDATE:
-            self._consolidate()
+        self._tally.update(values)
 
-    def vocabulary(self, *, min_count: int) -> Vocabulary:
-        """The vocabulary of the values seen at least ``min_count`` times."""
-        self._consolidate()
-        frequent = self._pending[0].filter(pl.col("count") >= min_count)
-        ordered = frequent.sort(["count", "value"], descending=[True, False])
-        return Vocabulary(ordered["value"].to_list())
+    def merge(self, other: "VocabularyCounter") -> None:
+        """Count the texts of another counter too."""
+        self._tally.merge(other._tally)
 
-    def _consolidate(self) -> None:
-        empty = pl.DataFrame(schema={"value": pl.String, "count": pl.UInt32})
-        total = pl.concat([empty, *self._pending], how="vertical_relaxed").group_by("value").agg(pl.col("count").sum())
-        self._pending, self._rows = [total], 0
+    def vocabulary(self, *, min_count: int, grow: Vocabulary | None = None) -> Vocabulary:
+        """The vocabulary of the values seen at least ``min_count`` times.
+
+        Args:
+            min_count: How often a value must have been seen here.
+            grow: A vocabulary whose values keep their ids; the others follow them.
+        """
+        ordered = self._tally.counts().sort(["count", "value"], descending=[True, False])
+        frequent = ordered.filter(pl.col("count") >= min_count)["value"]
+        if grow is None:
+            return Vocabulary(frequent)
+        return Vocabulary(pl.concat([grow.values, frequent.filter(~frequent.is_in(grow.values))]))

@@ -18,7 +18,7 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 from common.errors import ConfigError, did_you_mean
 from common.settings import Settings
 from features.fitted import FittedSchema
-from features.schema import CategoricalFeature, SequenceFeature
+from features.schema import ListFeature, SparseFeature
 from kernels.addressing import MAX_ROWS, Slot, slot_seed
 from kernels.lookup.interface import Lookup, TableLayout
 
@@ -34,7 +34,7 @@ class EmbeddingSettings(Settings):
         probes: Rows a value reads, concatenated; a field is ``probes * dim`` wide.
         tokens: How hashed tokens find rows. ``unified``: all features share all ``rows``, each with a seed of its own
             (feature multiplexing; Coleman et al. 2023, "Unified Embedding"). ``hashed``: each gets an equal range.
-        rows: Rows for hashed tokens; vocabularies bring their own.
+        rows: Rows for hashed tokens; vocabularies and numbered buckets bring their own.
         init_std: Standard deviation of the rows' normal initialisation.
     """
 
@@ -89,7 +89,7 @@ class FeatureEmbedding(nn.Module):
         self.field_width = settings.probes * settings.dim
         self.widths = tuple(len(scope.features) * self.field_width for scope in scopes)
         self._keys = [feature.name for feature in schema.sparse]
-        self._one_hot = all(feature.kind == "categorical" for feature in schema.sparse)
+        self._one_hot = not any(isinstance(feature, ListFeature) for feature in schema.sparse)
 
         layout = _lay_out(settings, fitted, scopes)
         numeric_position = {feature.name: i for i, feature in enumerate(schema.numeric)}
@@ -179,31 +179,31 @@ class NumericEmbedding(nn.Module):
 def _lay_out(settings: EmbeddingSettings, fitted: FittedSchema, scopes: Sequence[Scope]) -> TableLayout:
     """Give every (feature, probe) of every scope its slot, and count the table's rows.
 
-    Ranges come first: vocabularies (a range a probe), then hashed features; the unified rows follow. A sequence reads
-    the slots of the feature it is ``of``.
+    Ranges come first: vocabularies (a range a probe), then hashed features; the unified rows follow. A list reads the
+    slots of the feature it is ``of``.
     """
     schema = fitted.schema
     sparse = {feature.name: feature for feature in schema.sparse}
     uses = [(scope, sparse[name]) for scope in scopes for name in scope.features if name in sparse]
-    owners: dict[tuple[str, str], CategoricalFeature | SequenceFeature] = {}
+    owners: dict[tuple[str, str], SparseFeature] = {}
     for scope, feature in uses:
         owner = schema.encoder_of(feature)
         owners[scope.name, owner.name] = owner
-    hashed = [key for key, owner in owners.items() if fitted.vocabulary(owner) is None]
+    hashed = [key for key, owner in owners.items() if fitted.ids(owner) is None]
     if hashed and settings.rows is None:
         raise ConfigError(
             f"embedding.rows is missing; feature {hashed[0][1]!r} is hashed, so the table's rows are yours to set"
         )
     if not hashed and settings.rows is not None:
-        raise ConfigError("embedding.rows is set, but every feature has a vocabulary; remove it")
+        raise ConfigError("embedding.rows is set, but no feature is hashed; remove it")
 
     base = 0
     ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for key, owner in owners.items():
-        vocabulary = fitted.vocabulary(owner)
-        if vocabulary is not None:
-            ranges[key] = [(base + probe * vocabulary.size, vocabulary.size) for probe in range(settings.probes)]
-            base += settings.probes * vocabulary.size
+        ids = fitted.ids(owner)
+        if ids is not None:
+            ranges[key] = [(base + probe * ids, ids) for probe in range(settings.probes)]
+            base += settings.probes * ids
     rows = settings.rows or 0
     share = rows // max(len(hashed), 1) if settings.tokens == "hashed" else rows
     if hashed and share == 0:
@@ -226,8 +226,8 @@ def _lay_out(settings: EmbeddingSettings, fitted: FittedSchema, scopes: Sequence
                     seed=slot_seed(seed_name, probe),
                     base=start,
                     rows=count,
-                    mixed=fitted.vocabulary(owner) is None,
-                    mean=feature.kind == "sequence" and feature.pooling == "mean",
+                    mixed=fitted.ids(owner) is None,
+                    mean=isinstance(feature, ListFeature) and feature.pooling == "mean",
                 )
             )
     return TableLayout(keys=len(schema.sparse), slots=tuple(slots), rows=base + rows, dim=settings.dim)

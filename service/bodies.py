@@ -68,8 +68,9 @@ _EXAMPLE: dict[str, Any] = {
 class ScoreRequest(_Body):
     """Candidates to score for one user.
 
-    A categorical feature takes a text, an integer or a boolean, a numeric one a finite number, a sequence a list of
-    texts and integers, most recent last. A feature that is null or left out is missing. A value that was never seen in
+    A categorical feature takes a text, an integer or a boolean, a numeric or bucketized one a finite number, a
+    multivalued one or a sequence a list of texts and integers, a sequence's most recent last. A cross follows from its
+    two features and is never given. A feature that is null or left out is missing. A value that was never seen in
     training is not an error. Of a key that is given twice the last value counts.
     """
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from features.schema import CategoricalFeature, Entity, NumericFeature, Schema, SequenceFeature
+from features.schema import ColumnFeature, Entity, ListFeature, Schema
 
 _SHOWN = 3  # features a place; others may be left out
 
@@ -28,13 +28,11 @@ def example_request(schema: Schema) -> dict[str, Any]:
 def _features(schema: Schema, entity: Entity, number: int) -> dict[str, Any]:
     # The ids fill the features that identify.
     identities = set(schema.entities.values())
-    shown = [f for f in schema.features if f.entity == entity and f.name not in identities][:_SHOWN]
+    shown = [f for f in schema.given if f.entity == entity and f.name not in identities][:_SHOWN]
     return {feature.name: _value(feature, number) for feature in shown}
 
 
-def _value(feature: CategoricalFeature | NumericFeature | SequenceFeature, number: int) -> Any:
-    if feature.kind == "numeric":
-        return float(number)
-    if feature.kind == "categorical":
-        return f"value-{number}"
-    return ["value-1", "value-2"]
+def _value(feature: ColumnFeature, number: int) -> Any:
+    if isinstance(feature, ListFeature):
+        return ["value-1", "value-2"]
+    return f"value-{number}" if feature.kind == "categorical" else float(number)

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import ConfigError
-from features.schema import Schema
+from features.schema import ColumnFeature, Schema
 from service.scorer import Scorer
 from training.artifact import Artifact
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+_VALUE = {"categorical": "text", "numeric": "number", "bucketized": "number", "multivalued": "list", "sequence": "list"}
+"""What a request gives for a feature of each kind."""
 
 
 def load_variants(folders: Sequence[Path], names: Sequence[str] = ()) -> list[Scorer]:
@@ -39,21 +42,22 @@ def load_variants(folders: Sequence[Path], names: Sequence[str] = ()) -> list[Sc
             raise ConfigError(f"{chosen.count(name)} variants are named {name!r}; give each a --name of its own")
     schemas = [artifact.fitted.schema for artifact in artifacts]
     _check_agreement(chosen, schemas)
-    every = {feature.name for schema in schemas for feature in schema.features}
+    given = [{feature.name for feature in schema.given} for schema in schemas]
+    every = set[str]().union(*given)
     return [
-        Scorer(name, artifact, foreign=every - {feature.name for feature in artifact.fitted.schema.features})
-        for name, artifact in zip(chosen, artifacts, strict=True)
+        Scorer(name, artifact, foreign=every - own)
+        for name, artifact, own in zip(chosen, artifacts, given, strict=True)
     ]
 
 
 def _check_agreement(names: Sequence[str], schemas: Sequence[Schema]) -> None:
     """Refuse variants of which no one request could satisfy both."""
-    first: dict[str, tuple[str, str, str]] = {}
+    first: dict[str, tuple[str, ColumnFeature]] = {}
     for name, schema in zip(names, schemas, strict=True):
-        for feature in schema.features:
-            owner, kind, entity = first.setdefault(feature.name, (name, feature.kind, feature.entity))
-            if (kind, entity) != (feature.kind, feature.entity):
+        for feature in schema.given:
+            owner, known = first.setdefault(feature.name, (name, feature))
+            if (_VALUE[known.kind], known.entity) != (_VALUE[feature.kind], feature.entity):
                 raise ConfigError(
-                    f"feature {feature.name!r} is {kind} of the {entity} to {owner!r} and {feature.kind} of the "
-                    f"{feature.entity} to {name!r}; serve models that take the same requests"
+                    f"feature {feature.name!r} is {known.kind} of the {known.entity} to {owner!r} and {feature.kind} "
+                    f"of the {feature.entity} to {name!r}; serve models that take the same requests"
                 )

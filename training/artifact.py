@@ -25,11 +25,12 @@ from safetensors.torch import load_file, save_file
 from common.errors import ArtifactError, PlexrankError
 from common.files import sha256_file, sha256_json, write_json
 from common.versions import plexrank_version
+from features.batch import batches
 from features.encoded import EncodedRows
 from features.fitted import FittedSchema
 from models.ranker import Ranker, parameter_count
 from models.registry import Architecture, build_model
-from training.scoring import click_probabilities
+from training.scoring import SCORING_BATCH, click_probabilities
 
 FORMAT = 1
 _MANIFEST, _MODEL, _WEIGHTS = "manifest.json", "model.json", "weights.safetensors"
@@ -56,7 +57,7 @@ class Artifact:
 
     def score(self, rows: EncodedRows) -> NDArray[np.float64]:
         """Click probabilities, float64 ``[N]``, of N rows encoded by :attr:`fitted`."""
-        return click_probabilities(self.model, rows)
+        return click_probabilities(self.model, batches(rows, SCORING_BATCH))
 
     @classmethod
     def load(cls, folder: Path) -> "Artifact":

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from common.errors import ConfigError, DataError
+from common.errors import DataError
 from common.files import atomic_folder, refuse_existing
-from evaluation.report import Report, evaluate
-from features.batch import batches
-from features.encoded import EncodedRows, concatenate
+from evaluation.report import Report
+from features.dataset import ClickDataset
+from features.feed import Feed
 from features.prepared import PreparedSet
 from models.ranker import Ranker, parameter_count
 from models.registry import build_model
@@ -25,7 +25,7 @@ from training.optimizers import Optimizers, table_optimizer
 from training.plateau import Plateau
 from training.records import Epoch, Observer
 from training.run import LoopSettings, RunSettings
-from training.scoring import click_probabilities
+from training.scoring import SCORING_BATCH, judge
 
 _REPORT_EVERY = 20  # steps
 
@@ -81,22 +81,31 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
         optimizer=table_optimizer(settings.optimizer),
         backend=settings.backend,
     )
-    # After the model: settings that do not fit the schema are refused before rows are read.
-    rows, valid = _load(prepared, "train"), _load(prepared, "valid")
     loop = settings.training
+    feed = Feed(
+        ClickDataset(
+            prepared,
+            "train",
+            batch_size=loop.batch_size,
+            seed=settings.seed,
+            shuffle_memory_mb=loop.shuffle_memory_mb,
+            workers=loop.workers,
+        )
+    )
+    valid = _judged(prepared, "valid")
+    rows = prepared.rows("train")
     plateau = Plateau(loop.patience)
-    steps = math.ceil(len(rows) / loop.batch_size)
     try:
         for observer in observers:
-            observer.on_start(settings.model.name, parameter_count(model), len(rows), steps)
+            observer.on_start(settings.model.name, parameter_count(model), rows, len(feed))
         with atomic_folder(target, overwrite=overwrite) as folder, _Interrupt() as interrupt:
-            epochs = _epochs(model, rows, valid, settings, plateau, folder, observers, interrupt)
+            epochs = _epochs(model, feed, valid, rows, settings, plateau, folder, observers, interrupt)
             if plateau.best_epoch == 0:
                 raise KeyboardInterrupt
             load_weights(folder, model)
-            reports = {"valid": _judge(model, valid)}
+            reports = {"valid": judge(model, valid)}
             if prepared.rows("test"):
-                reports["test"] = _judge(model, _load(prepared, "test"))
+                reports["test"] = judge(model, _judged(prepared, "test"))
             finish(
                 folder,
                 name=settings.output.name,
@@ -119,8 +128,9 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
 
 def _epochs(
     model: Ranker,
-    rows: EncodedRows,
-    valid: EncodedRows,
+    feed: Feed,
+    valid: Feed,
+    rows: int,
     settings: RunSettings,
     plateau: Plateau,
     folder: Path,
@@ -130,14 +140,13 @@ def _epochs(
     """Run epochs until the plateau, the limit or Ctrl-C; returns how many ran to their end."""
     loop = settings.training
     optimizers = Optimizers(model, settings.optimizer)
-    order = torch.Generator().manual_seed(settings.seed)
     for epoch in range(1, loop.epochs + 1):
         started = time.perf_counter()
-        loss = _epoch(model, optimizers, rows, loop.batch_size, order, epoch, observers, interrupt)
+        loss = _epoch(model, optimizers, feed, epoch, observers, interrupt)
         seconds = time.perf_counter() - started
         if loss is None:
             return epoch - 1
-        report = _judge(model, valid)
+        report = judge(model, valid)
         monitored = _monitored(report, loop)
         gained = plateau.update(epoch, monitored)
         if gained:
@@ -150,7 +159,7 @@ def _epochs(
             gained=gained,
             learning_rate=optimizers.learning_rate,
             seconds=seconds,
-            samples_per_second=len(rows) / seconds,
+            samples_per_second=rows / seconds,
         )
         for observer in observers:
             observer.on_epoch(record)
@@ -164,9 +173,7 @@ def _epochs(
 def _epoch(
     model: Ranker,
     optimizers: Optimizers,
-    rows: EncodedRows,
-    batch_size: int,
-    order: torch.Generator,
+    feed: Feed,
     epoch: int,
     observers: Sequence[Observer],
     interrupt: "_Interrupt",
@@ -175,7 +182,7 @@ def _epoch(
     model.train()
     total, recent, seen, since = 0.0, 0.0, 0, 0
     clock = time.perf_counter()
-    for step, batch in enumerate(batches(rows, batch_size, shuffle=order), 1):
+    for step, batch in enumerate(feed, 1):
         assert batch.label is not None
         loss = F.binary_cross_entropy_with_logits(model(batch.dense, batch.sparse), batch.label)
         optimizers.step(loss)
@@ -185,7 +192,7 @@ def _epoch(
             raise DataError(f"the loss is not finite at epoch {epoch}, step {step}; lower optimizer.learning_rate")
         if interrupt.requested:
             return None
-        if step % _REPORT_EVERY == 0 or seen == len(rows):
+        if step % _REPORT_EVERY == 0 or step == len(feed):
             now = time.perf_counter()
             for observer in observers:
                 observer.on_step(epoch, step, recent / since, since / (now - clock))
@@ -193,17 +200,9 @@ def _epoch(
     return total / seen
 
 
-def _load(prepared: PreparedSet, split: str) -> EncodedRows:
-    """All rows of a split, in memory."""
-    parts = [EncodedRows.of(frame, prepared.fitted.schema) for frame in prepared.shards(split)]
-    if not parts:
-        raise ConfigError(f"{prepared.folder} has no {split} rows; prepare the data with a {split} split")
-    return concatenate(parts)
-
-
-def _judge(model: Ranker, rows: EncodedRows) -> Report:
-    assert rows.label is not None
-    return evaluate(rows.label, click_probabilities(model, rows), rows.group)
+def _judged(prepared: PreparedSet, split: str) -> Feed:
+    """The rows of a split that judges, in their order."""
+    return Feed(ClickDataset(prepared, split, batch_size=SCORING_BATCH, shuffle=False))
 
 
 def _monitored(report: Report, loop: LoopSettings) -> float:

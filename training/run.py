@@ -63,6 +63,9 @@ class LoopSettings(Settings):
         patience: Epochs in a row without gain after which training stops.
         learning_rate_factor: What every epoch without gain multiplies the learning rates by.
         min_learning_rate: Floor of the dense learning rate.
+        shuffle_memory_mb: Memory that a process may hold to shuffle the training rows, in 10^6 bytes. Rows that fit are
+            shuffled as one; of more, chunks are shuffled, and the rows within windows of half this memory.
+        workers: Processes that make batches, each with that memory; with 0 a thread does, which is enough for most.
     """
 
     batch_size: int = Field(default=4096, ge=2)
@@ -71,6 +74,8 @@ class LoopSettings(Settings):
     patience: int = Field(default=2, ge=1)
     learning_rate_factor: float = Field(default=0.1, gt=0, le=1)
     min_learning_rate: float = Field(default=1e-6, ge=0)
+    shuffle_memory_mb: float = Field(default=2048, gt=0)
+    workers: int = Field(default=0, ge=0, le=64)
 
 
 class _ModelSection(Settings):

@@ -1,29 +1,61 @@
-"""Scoring: click probabilities of encoded rows, the same code offline and in the server."""
+"""Scoring: click probabilities of batches, the same code offline and in the server."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from features.batch import batches
-from features.encoded import EncodedRows
+from evaluation.report import Report, evaluate
+from features.batch import Batch
 from models.ranker import Ranker
 
-_BATCH = 16_384
+SCORING_BATCH = 16_384
+"""Rows that are scored at once, where nothing else decides."""
 
 
-def click_probabilities(model: Ranker, rows: EncodedRows) -> NDArray[np.float64]:
-    """Score rows.
+def click_probabilities(model: Ranker, batches: Iterable[Batch]) -> NDArray[np.float64]:
+    """Score batches.
 
     Args:
         model: The model; its mode is kept.
-        rows: N rows.
+        batches: N rows in all.
 
     Returns:
         Probabilities, float64 ``[N]``: the sigmoid is taken in float64, so that distinct logits stay distinct scores.
     """
+    with _inference(model):
+        return np.concatenate([np.zeros(0), *(_probabilities(model, batch) for batch in batches)])
+
+
+def judge(model: Ranker, batches: Iterable[Batch]) -> Report:
+    """Score batches and compare with their labels; memory is that of labels, groups and probabilities.
+
+    Args:
+        model: The model; its mode is kept.
+        batches: At least one, with labels.
+    """
+    labels, groups, scores = [], [], []
+    with _inference(model):
+        for batch in batches:
+            assert batch.label is not None
+            labels.append(batch.label.numpy())
+            scores.append(_probabilities(model, batch))
+            if batch.group is not None:
+                groups.append(batch.group.numpy())
+    return evaluate(np.concatenate(labels), np.concatenate(scores), np.concatenate(groups) if groups else None)
+
+
+@contextlib.contextmanager
+def _inference(model: Ranker) -> Iterator[None]:
     training = model.training
     model.eval()
     with torch.inference_mode():
-        logits = [model(batch.dense, batch.sparse).double() for batch in batches(rows, _BATCH)]
+        yield
     model.train(training)
-    return torch.sigmoid(torch.cat(logits)).numpy() if logits else np.zeros(0)
+
+
+def _probabilities(model: Ranker, batch: Batch) -> NDArray[np.float64]:
+    scores: NDArray[np.float64] = torch.sigmoid(model(batch.dense, batch.sparse).double()).numpy()
+    return scores

@@ -54,6 +54,20 @@ def test_frappe_names_a_file_for_each_split(app: typer.Typer, tmp_path: Path) ->
     assert options["--test"] == str(output / "test.parquet")
 
 
+def test_movielens_with_histories_is_split_by_time(app: typer.Typer, tmp_path: Path) -> None:
+    (tmp_path / "users.dat").write_text("1::F::1::10::48067\n")
+    (tmp_path / "movies.dat").write_text("1::Toy Story (1995)::Animation|Comedy\n")
+    (tmp_path / "ratings.dat").write_text("1::1::5::978300760\n")
+    for task, wanted in (("sequence", ["--split-by", "time"]), ("user-movie", [])):
+        output = tmp_path / task
+        arguments = ["movielens", "--source", str(tmp_path), "--output", str(output), "--task", task]
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        schema, ratings = str(output / "schema.yaml"), str(output / "ratings.parquet")
+        assert next_command(result.stdout) == [
+            "--schema", schema, "--input", ratings, *wanted, "--output", f"{output}-prepared",
+        ]  # fmt: skip
+
+
 def test_a_task_belongs_to_movielens(app: typer.Typer, tmp_path: Path) -> None:
     arguments = ["frappe", "--source", str(tmp_path), "--output", str(tmp_path / "out"), "--task", "autoint"]
     with pytest.raises(ConfigError, match=r"^--task autoint belongs to movielens; frappe has one task only"):

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from features.prepare import Inputs, prepare
+from features.preparation.plan import Inputs, SplitSettings
+from features.preparation.prepare import prepare
 from features.prepared import PreparedSet
 from features.schema import parse_schema
 
@@ -20,7 +21,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def prepare_set(tmp_path: Path) -> Callable[..., PreparedSet]:
-    """Prepare files into ``tmp_path / output``; options are those of ``prepare``."""
+    """Prepare files into ``tmp_path / output``; other options are those of ``prepare``."""
 
     def run(
         document: dict[str, Any],
@@ -28,10 +29,13 @@ def prepare_set(tmp_path: Path) -> Callable[..., PreparedSet]:
         output: str = "prepared",
         valid: Sequence[Path] = (),
         test: Sequence[Path] = (),
+        split: dict[str, Any] | None = None,
         **options: Any,
     ) -> PreparedSet:
+        settings = SplitSettings(**split) if split is not None else None
         inputs = Inputs([str(f) for f in files], [str(f) for f in valid], [str(f) for f in test])
-        prepare(parse_schema(document, source="schema.yaml"), inputs, tmp_path / output, **options)
+        schema = parse_schema(document, source="schema.yaml")
+        prepare(schema, inputs, tmp_path / output, split=settings, **options)
         return PreparedSet(tmp_path / output)
 
     return run

@@ -1,4 +1,4 @@
-"""Encoded rows and batches: what is where, which rows are taken, and in what order."""
+"""Encoded rows and batches: what is where, and which rows are taken."""
 
 from itertools import pairwise
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from features.batch import Batch, batches
-from features.encoded import EncodedRows, concatenate
+from features.encoded import EncodedRows, columns
 from features.schema import Schema, parse_schema
 from features.typed import GROUP, LABEL
 
@@ -58,8 +58,8 @@ def same(a: EncodedRows, b: EncodedRows) -> bool:
     """Whether all arrays are equal to the byte, types and shapes too."""
     pairs: list[tuple[NDArray[Any] | None, NDArray[Any] | None]]
     pairs = [(a.categorical, b.categorical), (a.dense, b.dense), (a.label, b.label), (a.group, b.group)]
-    pairs += [(x, y) for name in a.sequences for x, y in zip(a.sequences[name], b.sequences[name], strict=True)]
-    return a.sequences.keys() == b.sequences.keys() and all(
+    pairs += [(x, y) for name in a.lists for x, y in zip(a.lists[name], b.lists[name], strict=True)]
+    return a.lists.keys() == b.lists.keys() and all(
         x is y if x is None or y is None else (x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes())
         for x, y in pairs
     )
@@ -109,7 +109,7 @@ def test_sequences_that_are_all_empty() -> None:
     frame = pl.DataFrame({"f0": pl.Series([[], []], dtype=pl.List(pl.Int64)), LABEL: [0, 1]})
     rows = EncodedRows.of(frame, schema_of("sequence"))
     assert Batch.of(rows).sparse.lengths().tolist() == [0, 0]
-    assert same(rows.take(np.array([0, 1, 0])), concatenate([rows, rows.take(np.array([0]))]))
+    assert same(rows.take(np.array([0, 1, 0])), EncodedRows.of(pl.concat([frame, frame[:1]]), schema_of("sequence")))
 
 
 @pytest.mark.parametrize("rows", [[0, 1, 2, 3], [3, 1], [2, 2, 0], []])
@@ -120,16 +120,55 @@ def test_taken_rows_are_the_rows_of_the_frame(rows: list[int]) -> None:
 
 
 @pytest.mark.parametrize("cuts", [[0, 4], [0, 1, 4], [0, 0, 2, 3, 4]])
-def test_concatenated_parts_are_the_whole(cuts: list[int]) -> None:
-    parts = [EncodedRows.of(FRAME[a:b], SCHEMA) for a, b in pairwise(cuts)]
-    assert same(concatenate(parts), EncodedRows.of(FRAME, SCHEMA))
+def test_joined_frames_are_the_whole(cuts: list[int]) -> None:
+    parts = (FRAME[a:b] for a, b in pairwise(cuts))
+    assert same(EncodedRows.joined(parts, 4, SCHEMA), EncodedRows.of(FRAME, SCHEMA))
 
 
-def test_parts_of_a_request_have_no_label() -> None:
+def test_rows_are_made_of_the_columns_that_are_named() -> None:
+    assert columns(SCHEMA) == ["age", "past", "user", "price", "words", "ad", LABEL, GROUP]
+    assert columns(schema_of("numeric")) == ["f0", LABEL]
+    assert same(EncodedRows.of(FRAME.select(columns(SCHEMA)), SCHEMA), EncodedRows.of(FRAME, SCHEMA))
+
+
+def test_no_frames_are_no_rows() -> None:
+    rows = EncodedRows.joined([], 0, SCHEMA)
+    assert same(rows, EncodedRows.of(FRAME.clear(), SCHEMA))
+    assert Batch.of(rows).sparse.values().numel() == 0
+
+
+def test_every_kind_has_its_place() -> None:
+    features: list[dict[str, Any]] = [
+        {"name": "words", "kind": "multivalued"},
+        {"name": "ad", "kind": "categorical"},
+        {"name": "both", "kind": "cross", "of": ["ad", "age"]},
+        {"name": "price", "kind": "numeric"},
+        {"name": "past", "kind": "sequence", "of": "ad"},
+        {"name": "age", "kind": "bucketized", "edges": [1.0]},
+    ]
+    schema = parse_schema({"label": "y", "features": features}, source="test")
+    tokens = {name: pl.Series([position, position + 1]) for position, name in enumerate(("ad", "both", "age"))}
+    frame = pl.DataFrame(
+        {
+            **tokens,
+            "words": [[70, 71, 72], []],
+            "past": [[], [80]],
+            "price": pl.Series([0.5, None], dtype=pl.Float32),
+            LABEL: pl.Series([1, 0], dtype=pl.UInt8),
+        }
+    )
+    batch = Batch.of(EncodedRows.of(frame, schema))
+    assert batch.sparse.keys() == ["words", "ad", "both", "past", "age"]
+    assert batch.sparse.lengths().tolist() == [3, 0, 1, 1, 1, 1, 0, 1, 1, 1]
+    assert batch.sparse.values().tolist() == [70, 71, 72, 0, 1, 1, 2, 80, 2, 3]
+    assert batch.dense.nan_to_num(-1).tolist() == [[0.5], [-1]]
+
+
+def test_a_request_has_no_label() -> None:
     rows = EncodedRows.of(FRAME, SCHEMA)
-    bare = EncodedRows(rows.schema, rows.categorical, rows.sequences, rows.dense)
-    joined = concatenate([bare, bare.take(np.array([0]))])
-    assert (joined.label, joined.group, len(joined)) == (None, None, 5)
+    bare = EncodedRows(rows.schema, rows.categorical, rows.lists, rows.dense)
+    taken = bare.take(np.array([0, 2]))
+    assert (taken.label, taken.group, len(taken)) == (None, None, 2)
     assert (Batch.of(bare).label, Batch.of(bare).group) == (None, None)
 
 
@@ -143,41 +182,18 @@ def test_batches_keep_the_order_and_the_last_may_be_smaller() -> None:
     assert list(batches(one_hot(0), 4)) == []
 
 
-def test_shuffled_batches_are_one_permutation_drawn_by_the_generator() -> None:
-    rows = one_hot(1000)
-
-    def order(seed: int) -> list[int]:
-        found = list(batches(rows, 64, shuffle=torch.Generator().manual_seed(seed)))
-        assert [len(b.dense) for b in found] == [64] * 15 + [40]
-        for batch in found:
-            assert batch.dense[:, 0].tolist() == batch.sparse.values().tolist()
-        return [i for b in found for i in b.sparse.values().tolist()]
-
-    assert sorted(order(1)) == list(range(1000))
-    assert order(1) != list(range(1000))
-    assert order(1) == order(1) != order(2)
-
-
-def test_each_epoch_of_one_generator_is_another_permutation() -> None:
-    rows, generator = one_hot(100), torch.Generator().manual_seed(0)
-    first, second = ([b.sparse.values().tolist() for b in batches(rows, 10, shuffle=generator)] for _ in range(2))
-    assert first != second
-
-
-def test_shuffled_sequences_stay_with_their_rows() -> None:
-    rows = EncodedRows.of(FRAME, SCHEMA)
-    for batch in batches(rows, 3, shuffle=torch.Generator().manual_seed(5)):
-        jagged = batch.sparse.to_dict()
-        for i, user in enumerate(jagged["user"].values().tolist()):
-            row = FRAME.row(user - 1, named=True)
-            assert jagged["past"].to_dense()[i].tolist() == row["past"]
-            assert jagged["words"].to_dense()[i].tolist() == row["words"]
-
-
 def test_a_batch_may_be_changed_without_touching_the_rows() -> None:
-    # Rows read from a shard are read-only memory; torch must not be handed it.
+    # A frame's memory is read-only; torch must not be handed it.
     frame = pl.DataFrame({"f0": pl.Series([1.0, 2.0], dtype=pl.Float32), LABEL: [0, 1]})
     rows = EncodedRows.of(frame, schema_of("numeric"))
-    for batch in (Batch.of(rows), *batches(rows, 2)):
-        batch.dense.add_(1)
+    Batch.of(rows).dense.add_(1)
     assert frame["f0"].to_list() == [1.0, 2.0]
+
+
+def test_lengths_that_batches_share_are_no_inference_tensors() -> None:
+    # 7 is a size that no other test asks for: the first who does is in inference mode here.
+    with torch.inference_mode():
+        scored = Batch.of(one_hot(7)).sparse.lengths()
+    trained = Batch.of(one_hot(7)).sparse.lengths()
+    assert not scored.is_inference()
+    assert trained.tolist() == [1] * 7

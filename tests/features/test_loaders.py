@@ -122,9 +122,71 @@ def test_movielens_tasks_differ_in_who_is_a_feature(source: Path, tmp_path: Path
     assert both.entities == {"user": "user", "item": "movie"}
     for schema in (autoint, both):
         genres = schema.feature("genres")
-        assert genres.kind == "sequence"
+        assert genres.kind == "multivalued"
         assert (genres.max_length, genres.pooling) == (6, "mean")
         assert schema.timestamp is None
+
+
+def test_the_real_movielens_with_histories(tmp_path: Path) -> None:
+    ratings = pl.read_parquet(real("ml-1m") / "ratings.parquet").sort("timestamp", maintain_order=True)
+    late = ratings.filter(pl.col("timestamp") >= 975_768_882)
+    assert late.height == 200_018
+    made = movielens.load(DATA / "ml-1m", tmp_path / "out", task="sequence")
+    assert list(made.rows.values()) == [146_011]
+    table = pl.read_parquet(tmp_path / "out" / "ratings.parquet")
+    rated = late.filter(pl.col("rating") != 3)
+    assert table["timestamp"].is_sorted()
+    assert table["timestamp"].equals(rated["timestamp"])
+    assert table["label"].sum() == (rated["rating"] > 3).sum()
+    assert sum(table.null_count().row(0)) == 0
+    liked = ratings.filter(pl.col("rating") > 3)
+    for user, time, history, length in table.select("user", "timestamp", "history", "history_length")[
+        ::700
+    ].iter_rows():
+        earlier = liked.filter((pl.col("user") == user) & (pl.col("timestamp") < time))["movie"].to_list()
+        assert history == earlier[-50:]
+        assert length == len(earlier)
+
+
+def test_movielens_histories(source: Path, tmp_path: Path) -> None:
+    """Ratings before the first candidate, of 3, of one time, without a time, and those not liked."""
+    write_movielens(source)
+    start = 975_768_882
+    ratings = [
+        (1, 1, 4, start - 9), (1, 2, 2, None), (1, 3, 5, start + 5), (1, 2, 1, start + 5), (1, 1, 3, start + 6),
+        (1, 2, 5, start), (1, 1, 2, start + 7), (2, 1, 5, start - 1),
+    ]  # fmt: skip
+    pl.DataFrame(ratings, schema=["user", "movie", "rating", "timestamp"], orient="row").write_parquet(
+        source / "ratings.parquet"
+    )
+    made = movielens.load(source, tmp_path / "out", task="sequence")
+    table = pl.read_parquet(tmp_path / "out" / "ratings.parquet")
+    assert table.select("user", "movie", "label", "timestamp", "history", "history_length").rows() == [
+        (1, 2, 1, start, [1], 1),
+        (1, 3, 1, start + 5, [1, 2], 2),
+        (1, 2, 0, start + 5, [1, 2], 2),
+        (1, 1, 0, start + 7, [1, 2, 3], 3),
+    ]
+    schema = load_schema(made.schema)
+    assert (schema.timestamp, schema.keep, schema.group) == ("timestamp", ("history_length",), "user")
+    names = ["user", "gender", "age", "occupation", "zip", "movie", "release", "genres", "history"]
+    assert [f.name for f in schema.features] == names
+    history = schema.feature("history")
+    assert history.kind == "sequence"
+    assert (history.of, history.max_length, history.entity) == ("movie", 50, "user")
+    assert set(schema.columns) == set(table.columns)
+
+
+def test_movielens_histories_need_times(source: Path, tmp_path: Path) -> None:
+    write_movielens(source)
+    pl.DataFrame({"user": [1], "movie": [1], "rating": [5]}).write_parquet(source / "ratings.parquet")
+    with pytest.raises(DataError, match=r"ratings.parquet has no column 'timestamp'; expected"):
+        movielens.load(source, tmp_path / "out", task="sequence")
+    assert list(movielens.load(source, tmp_path / "without", task="autoint").rows.values()) == [1]
+    (source / "ratings.parquet").unlink()
+    (source / "ratings.dat").write_text("1::1::5::noon\n")
+    with pytest.raises(DataError, match=r"ratings.dat, line 1: timestamp is 'noon' and not a whole number"):
+        movielens.load(source, tmp_path / "out", task="sequence")
 
 
 def test_movielens_values(source: Path, tmp_path: Path) -> None:

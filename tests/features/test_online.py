@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import PlexrankError, RequestError
 from features.encoded import EncodedRows
-from features.fitted import Fitter
+from features.fitter import Fitter
 from features.online import RequestEncoder
 from features.schema import parse_schema
 from features.tokens import token
@@ -56,11 +56,11 @@ def test_a_row_a_candidate(encoder: RequestEncoder) -> None:
     assert rows.categorical.tolist() == [[token("5"), known, token("12")] for known in (2, 3, 1)]
     assert rows.dense.dtype == np.float32
     np.testing.assert_array_equal(rows.dense, [[0, 1.5, 0], [0, math.nan, 0], [0, math.nan, 0]])
-    values, offsets = rows.sequences["past"]
+    values, offsets = rows.lists["past"]
     assert (values.tolist(), offsets.tolist()) == ([2, 3, 4] * 3, [0, 3, 6, 9])
-    values, offsets = rows.sequences["words"]
+    values, offsets = rows.lists["words"]
     assert (values.tolist(), offsets.tolist()) == ([token("x"), 1], [0, 2, 2, 2])
-    assert [array.dtype for ragged in rows.sequences.values() for array in ragged] == [np.int64] * 4
+    assert [array.dtype for ragged in rows.lists.values() for array in ragged] == [np.int64] * 4
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_what_is_left_out_is_missing(encoder: RequestEncoder, nothing: dict[str,
     rows = encode(encoder, **nothing)
     assert rows.categorical.tolist() == [[0, 0, 0]]
     np.testing.assert_array_equal(rows.dense, np.array([[math.nan, math.nan, math.log1p(0.5)]], np.float32))
-    assert [(v.tolist(), o.tolist()) for v, o in rows.sequences.values()] == [([], [0, 0])] * 2
+    assert [(v.tolist(), o.tolist()) for v, o in rows.lists.values()] == [([], [0, 0])] * 2
 
 
 def test_no_candidates_are_no_rows(encoder: RequestEncoder) -> None:
     rows = encode(encoder, user={"user_id": "u", "past": ["a"]}, candidates=[])
     assert (len(rows), rows.categorical.shape, rows.dense.shape) == (0, (0, 3), (0, 3))
-    assert [(v.tolist(), o.tolist()) for v, o in rows.sequences.values()] == [([], [0])] * 2
+    assert [(v.tolist(), o.tolist()) for v, o in rows.lists.values()] == [([], [0])] * 2
 
 
 def test_identities_fill_the_features_that_identify(encoder: RequestEncoder) -> None:
@@ -133,8 +133,16 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
         ({"context": {"hour": {"a": 1}}}, "context.hour", "a text or an integer is expected, not an object"),
         ({"context": {"hour": "\ud800"}}, "context.hour", "the text is not valid unicode"),
         ({"context": {"hour": 10**5000}}, "context.hour", ""),
-        ({"user": {"past": "a b"}}, "user.past", "a sequence is a list of texts or integers, most recent last"),
-        ({"user": {"past": {}}}, "user.past", "a sequence is a list of texts or integers, most recent last"),
+        (
+            {"user": {"past": "a b"}},
+            "user.past",
+            "a list of texts or integers is expected, most recent last, not 'a b'",
+        ),
+        (
+            {"user": {"past": {}}},
+            "user.past",
+            "a list of texts or integers is expected, most recent last, not an object",
+        ),
         ({"user": {"past": ["a", 0.5]}}, "user.past[1]", "a text or an integer is expected, not 0.5"),
         ({"user": {"past": ["a", "b", "c", ["d"]]}}, "user.past[3]", "a text or an integer is expected, not a list"),
         (item(words=["\udfff"]), "candidates[1].features.words[0]", "the text is not valid unicode"),
@@ -182,11 +190,90 @@ def test_integers_of_any_size_are_numbers(encoder: RequestEncoder, value: int) -
 def test_an_id_may_be_a_text_or_an_integer(encoder: RequestEncoder, shape: Callable[[Any], Any]) -> None:
     rows = encode(encoder, context={"hour": shape(7)}, candidates=[{"ad_id": shape(7), "words": [shape(7)]}])
     assert rows.categorical.tolist() == [[0, 3, token("7")]]
-    assert rows.sequences["words"][0].tolist() == [token("7")]
+    assert rows.lists["words"][0].tolist() == [token("7")]
 
 
 def test_booleans_are_categories(encoder: RequestEncoder) -> None:
     assert encode(encoder, context={"hour": True}).categorical[0, 2] == token("true")
+
+
+KINDS: dict[str, Any] = {
+    "label": "y",
+    "features": [
+        {"name": "income", "kind": "bucketized", "entity": "user", "edges": [-1.0, 0.0, 10.5]},
+        {"name": "level", "kind": "bucketized", "entity": "item", "edges": [2.0], "encoding": "vocabulary"},
+        {"name": "ad", "kind": "categorical", "entity": "item"},
+        {"name": "genres", "kind": "multivalued", "entity": "item", "max_length": 2},
+        {"name": "day", "kind": "categorical"},
+        {"name": "income_by_ad", "kind": "cross", "of": ["income", "ad"]},
+        {"name": "day_by_income", "kind": "cross", "of": ["day", "income"], "encoding": "vocabulary"},
+    ],
+}
+
+
+@pytest.fixture
+def kinds() -> RequestEncoder:
+    fitter = Fitter(parse_schema(KINDS, source="test"))
+    train = {"income": [1.0, None], "level": [1.0, 1.0], "ad": ["a", "b"], "day": ["mon", "tue"]}
+    fitter.update(pl.DataFrame({**train, "genres": [["x"], []]}))
+    return RequestEncoder(fitter.fitted())
+
+
+def test_crosses_join_what_the_request_and_each_candidate_say(kinds: RequestEncoder) -> None:
+    items = [{"ad": "a", "level": 1}, {"ad": None, "level": 2.0}, {"ad": "=", "level": None}]
+    rows = encode(kinds, user={"income": 3}, context={"day": "mon"}, candidates=items)
+    income = token("2")
+    assert rows.categorical.tolist() == [
+        [income, 2, token("a"), token("mon"), token("1:2=a"), 2],
+        [income, 3, 0, token("mon"), token("1:2"), 2],
+        [income, 0, token("="), token("mon"), token("1:2=="), 2],
+    ]
+    other = encode(kinds, context={"day": "tue"}, candidates=[{"ad": "a"}]).categorical[0]
+    assert other.tolist() == [0, 0, token("a"), token("tue"), token("-=a"), 3]
+    assert encode(kinds, candidates=[{}]).categorical.tolist() == [[0] * 6]
+    assert encode(kinds, user={"income": 3}, candidates=[]).categorical.shape == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("number", "bucket"), [(-1e300, 0), (-1, 1), (-0.0, 2), (0, 2), (10.5, 3), (2**63, 3), (10**300, 3)]
+)
+def test_a_bucket_is_that_of_the_number(kinds: RequestEncoder, number: float, bucket: int) -> None:
+    assert encode(kinds, user={"income": number}).categorical[0, 0] == token(str(bucket))
+
+
+def test_of_too_many_values_the_first_stay(kinds: RequestEncoder) -> None:
+    values, _ = encode(kinds, candidates=[{"genres": ["x", "y", "z"]}]).lists["genres"]
+    assert values.tolist() == [token("x"), token("y")]
+
+
+@pytest.mark.parametrize(
+    ("parts", "where", "message"),
+    [
+        ({"user": {"income": math.inf}}, "user.income", "the number is not finite, or too large for float64"),
+        ({"user": {"income": HUGE}}, "user.income", "the number is not finite, or too large for float64"),
+        ({"user": {"income": "3"}}, "user.income", "a number is expected, not '3'"),
+        (item(level=False), "candidates[1].features.level", "a number is expected, not false"),
+        (item(genres="x"), "candidates[1].features.genres", "a list of texts or integers is expected, not 'x'"),
+        (item(genres=["x", 1.5]), "candidates[1].features.genres[1]", "a text or an integer is expected, not 1.5"),
+        (
+            item(income_by_ad="2,a"),
+            "candidates[1].features.income_by_ad",
+            "feature 'income_by_ad' is a cross; give 'income' and 'ad' instead",
+        ),
+        (
+            {"context": {"day_by_income": None}},
+            "context.day_by_income",
+            "feature 'day_by_income' is a cross; give 'day' and 'income' instead",
+        ),
+        ({"user": {"zzz": 1}}, "user.zzz", "unknown feature 'zzz'; known: income"),
+    ],
+)
+def test_a_refusal_names_the_place_of_every_kind(
+    kinds: RequestEncoder, parts: dict[str, Any], where: str, message: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        encode(kinds, **parts)
+    assert (caught.value.where, str(caught.value)) == (where, message)
 
 
 def test_a_fill_that_becomes_infinite_reaches_no_model() -> None:

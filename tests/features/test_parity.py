@@ -1,29 +1,34 @@
-"""The parity property: a value becomes the same bytes in a prepared set and in a request, whatever it is."""
+"""The parity property: a value becomes the same bytes in a prepared set and in a request, whatever it is.
 
+``PLEXRANK_PARITY_EXAMPLES=20000 pytest tests/features/test_parity.py`` looks at as many examples.
+"""
+
+import math
+import os
 from collections.abc import Callable, Sequence
-from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import HealthCheck, event, given, reject, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from common.errors import DataError, PlexrankError, RequestError
 from features.encoded import EncodedRows
-from features.fitted import FittedSchema, Fitter
+from features.fitted import FittedSchema
+from features.fitter import Fitter
 from features.online import RequestEncoder
+from features.preparation.split import Fractions
 from features.prepared import PreparedSet
-from features.schema import Schema, parse_schema
-from features.split import Fractions
-from features.typed import Place, typed_rows
+from features.schema import Entity, Schema, parse_schema
+from features.sources.piece import Read
+from features.tokens import token
+from features.typed import typed_rows
 
-CHAINS = [[], ["log1p"], ["log1p", "log1p"], ["standardize"], ["minmax"], ["log1p", "standardize"], ["log1p", "minmax"]]
-CATEGORICAL, NUMERIC, SEQUENCE = {"kind": "categorical"}, {"kind": "numeric"}, {"kind": "sequence"}
-VOCABULARY = {"encoding": "vocabulary"}
+EXAMPLES = int(os.environ.get("PLEXRANK_PARITY_EXAMPLES", "300"))
+ENTITIES: tuple[Entity, ...] = get_args(Entity)
 RAW: dict[str, Any] = {
     "word": pl.String,
     "number": pl.Int128,
@@ -32,163 +37,223 @@ RAW: dict[str, Any] = {
     "count": pl.Int64,
     "words": pl.List(pl.String),
     "numbers": pl.List(pl.Int128),
+    "flags": pl.List(pl.Boolean),
 }
-
-
-def features(entity: str) -> list[dict[str, Any]]:
-    """Every kind with every setting that changes an encoding; several features read one raw column."""
-    made: list[dict[str, Any]] = [
-        {"name": "token", "column": "word", **CATEGORICAL},
-        {"name": "known", "column": "word", **CATEGORICAL, **VOCABULARY},
-        {"name": "words", **SEQUENCE, "of": f"{entity}.known", "max_length": 2},
-        {"name": "float", **NUMERIC, "transforms": ["log1p", "standardize"]},
-    ]
-    if entity == "item":
-        made += [
-            {"name": "often", "column": "word", **CATEGORICAL, **VOCABULARY, "min_count": 2},
-            {"name": "number", **CATEGORICAL},
-            {"name": "known_number", "column": "number", **CATEGORICAL, **VOCABULARY},
-            {"name": "flag", **CATEGORICAL},
-            {"name": "all_words", "column": "words", **SEQUENCE},
-            {"name": "words_of_token", "column": "words", **SEQUENCE, "of": "item.token", "max_length": 1},
-            {"name": "known_words", "column": "words", **SEQUENCE, **VOCABULARY, "max_length": 3},
-            {"name": "numbers", **SEQUENCE, "of": "item.known_number"},
-        ]
-        for column, chain, missing in product(("float", "count"), CHAINS, ("mask", -2.5)):
-            name = "-".join([column, *chain, str(missing)])
-            made.append({"name": name, "column": column, **NUMERIC, "transforms": chain, "missing": missing})
-    return [
-        {**f, "entity": entity, "name": f"{entity}.{f['name']}", "column": f"{entity}.{f.get('column', f['name'])}"}
-        for f in made
-    ]
-
-
-SCHEMA = parse_schema(
-    {"label": "y", "features": features("user") + features("context") + features("item")}, source="test"
-)
+CHAINS = [
+    *([], ["log1p"], ["log1p", "log1p"]),
+    *([fitted] for fitted in ("standardize", "minmax", "quantile")),
+    *(["log1p", fitted] for fitted in ("standardize", "minmax", "quantile")),
+]
 
 WORD = st.none() | st.sampled_from(["", "a", "b", "A", "é", "é", "🙂", "7", "-7", "0", "true", "\x00"]) | st.text()
 INTEGER = st.none() | st.integers(-3, 3) | st.integers(-(2**127), 2**127 - 1)
-SMALL = st.floats(-1e6, 1e6)
+FLAG = st.none() | st.booleans()
+SMALL = st.sampled_from([0.0, -0.0, 5e-324, -1e-310, 1.0, 2.0, 3.5]) | st.floats(-1e6, 1e6)
 FLOAT = (
     st.none()
-    | st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1e-310, 1.1754944e-38, 3.4028235e38, -3.5e38])
     | SMALL
+    | st.sampled_from([1.1754944e-38, 3.4028235e38, -3.5e38, 1.7976931348623157e308, math.inf, -math.inf])
     | st.floats(-1e60, 1e60)
 )
 
 
-def row(*, floats: st.SearchStrategy[float | None]) -> st.SearchStrategy[dict[str, Any]]:
+def rows(*, floats: st.SearchStrategy[float | None]) -> st.SearchStrategy[dict[str, Any]]:
+    """Raw values by name."""
     return st.fixed_dictionaries(
         {
             "word": WORD,
             "number": INTEGER,
-            "flag": st.none() | st.booleans(),
+            "flag": FLAG,
             "float": floats,
             "count": st.none() | st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1),
             "words": st.none() | st.lists(WORD, max_size=5),
             "numbers": st.none() | st.lists(INTEGER, max_size=3),
+            "flags": st.none() | st.lists(FLAG, max_size=2),
         }
     )
 
 
-def raw_frame(users: Sequence[Any], contexts: Sequence[Any], items: Sequence[Any]) -> pl.DataFrame:
-    """Rows as a parquet file would give them."""
+def declared(kind: str, *columns: str, **others: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A feature of a kind that reads one of some raw columns."""
+    entity = st.sampled_from(ENTITIES)
+    parts = st.fixed_dictionaries({"kind": st.just(kind), "entity": entity, "column": st.sampled_from(columns)})
+    return st.builds(
+        lambda a, b: a | b | {"column": f"{a['entity']}.{a['column']}"}, parts, st.fixed_dictionaries(others)
+    )
+
+
+ENCODING = {"encoding": st.sampled_from(["token", "vocabulary"])}
+COUNTED = {**ENCODING, "min_count": st.integers(1, 2)}
+ONE_VALUE = st.one_of(
+    declared("categorical", "word", **COUNTED),
+    declared("categorical", "number", "flag", **COUNTED),
+    declared("bucketized", "float", "count", buckets=st.integers(2, 5), **ENCODING),
+    declared(
+        "bucketized",
+        *("float", "count"),
+        edges=st.lists(SMALL | st.floats(-1e300, 1e300), min_size=1, max_size=4, unique_by=lambda v: v + 0.0).map(
+            sorted
+        ),
+        **ENCODING,
+    ),
+)
+NUMERIC = declared(
+    "numeric", "float", "count", transforms=st.sampled_from(CHAINS), missing=st.sampled_from(["mask", -2.5, 0.0])
+)
+LISTS = st.sampled_from(["multivalued", "sequence"]).flatmap(
+    lambda kind: declared(kind, "words", "numbers", "flags", max_length=st.integers(1, 3), **COUNTED)
+)
+
+
+@st.composite
+def schemas(draw: st.DrawFn) -> Schema:
+    """A schema of any kinds in any order, with lists `of` others and crosses between any two entities."""
+    single = [{**f, "name": f"one{i}"} for i, f in enumerate(draw(st.lists(ONE_VALUE, min_size=2, max_size=4)))]
+    others = [{**f, "name": f"other{i}"} for i, f in enumerate(draw(st.lists(NUMERIC | LISTS, max_size=5)))]
+    owners = [f["name"] for f in single if f["kind"] == "categorical"]
+    for feature in others:
+        if draw(st.booleans()) and owners and feature["kind"] != "numeric":
+            feature["of"] = draw(st.sampled_from(owners))
+    crosses = []
+    for i in range(draw(st.integers(0, 3))):
+        a, b = draw(st.permutations(single))[:2]
+        fits = "buckets" not in a and "buckets" not in b  # a vocabulary's texts must be known before it is fitted
+        settings_ = draw(st.fixed_dictionaries(COUNTED)) if fits else {}
+        crosses.append({"name": f"cross{i}", "kind": "cross", "of": [a["name"], b["name"]], **settings_})
+    features = draw(st.permutations([*single, *others, *crosses]))
+    return parse_schema({"label": "y", "features": features}, source="test")
+
+
+def raw_rows(users: Sequence[Any], contexts: Sequence[Any], items: Sequence[Any]) -> Read:
+    """Rows as a Parquet file would give them."""
     columns = [pl.Series("y", [0] * len(items), dtype=pl.Int8)]
-    for entity, rows in (("user", users), ("context", contexts), ("item", items)):
-        columns += [pl.Series(f"{entity}.{name}", [r[name] for r in rows], dtype=dtype) for name, dtype in RAW.items()]
-    return pl.DataFrame(columns)
+    for entity, given_ in (("user", users), ("context", contexts), ("item", items)):
+        columns += [pl.Series(f"{entity}.{name}", [r[name] for r in given_], dtype=t) for name, t in RAW.items()]
+    return Read(pl.DataFrame(columns), pl.int_range(len(items), eager=True), [])
 
 
-def fit(rows: list[dict[str, Any]]) -> FittedSchema:
-    fitter = Fitter(SCHEMA)
-    fitter.update(typed_rows(raw_frame(rows, rows, rows), SCHEMA, Place("train", 0)))
+def fit(schema: Schema, train: list[dict[str, Any]]) -> FittedSchema:
+    typed, bad = typed_rows(raw_rows(train, train, train), schema, Path("train"))
+    assert not bad
+    fitter = Fitter(schema)
+    fitter.update(typed)
     return fitter.fitted()
-
-
-def request_part(schema: Schema, entity: str, given: dict[str, Any]) -> dict[str, Any]:
-    """What a caller sends for a raw row; what is missing may be left out."""
-    named = {f.name: given[f.source.removeprefix(f"{entity}.")] for f in schema.features if f.entity == entity}
-    return {name: value for i, (name, value) in enumerate(named.items()) if value is not None or i % 2}
-
-
-def arrays(rows: EncodedRows) -> dict[str, tuple[Any, ...]]:
-    found: dict[str, NDArray[Any]] = {"categorical": rows.categorical, "dense": rows.dense}
-    for name, (values, offsets) in rows.sequences.items():
-        found |= {f"{name} values": values, f"{name} offsets": offsets}
-    return {name: (array.dtype, array.shape, array.tobytes()) for name, array in found.items()}
 
 
 def offline(fitted: FittedSchema, user: Any, context: Any, items: list[Any]) -> pl.DataFrame | None:
     """Encoded rows, or None where preparation refuses a number."""
-    try:
-        raw = raw_frame([user] * len(items), [context] * len(items), items)
-        encoded = fitted.encode(typed_rows(raw, SCHEMA, Place("valid", 0)))
-    except DataError:
+    raw = raw_rows([user] * len(items), [context] * len(items), items)
+    typed, bad = typed_rows(raw, fitted.schema, Path("valid"))
+    if bad:
         return None
-    numerics = encoded.select(pl.col(f.name for f in SCHEMA.numeric))
+    encoded = fitted.encode(typed)
+    numerics = encoded.select(pl.col(f.name for f in fitted.schema.numeric))
     return None if any(column.is_infinite().any() for column in numerics) else encoded
 
 
-@settings(deadline=None, max_examples=200)
+def request_part(schema: Schema, entity: str, given_: dict[str, Any]) -> dict[str, Any]:
+    """What a caller sends for a raw row; what is missing may be left out."""
+    named = {f.name: given_[f.source.removeprefix(f"{entity}.")] for f in schema.given if f.entity == entity}
+    return {name: value for i, (name, value) in enumerate(named.items()) if value is not None or i % 2}
+
+
+def arrays(encoded: EncodedRows) -> dict[str, tuple[Any, ...]]:
+    found: dict[str, NDArray[Any]] = {"categorical": encoded.categorical, "dense": encoded.dense}
+    for name, (values, offsets) in encoded.lists.items():
+        found |= {f"{name} values": values, f"{name} offsets": offsets}
+    return {name: (array.dtype, array.shape, array.tobytes()) for name, array in found.items()}
+
+
+@pytest.mark.timeout(300 + EXAMPLES)  # seconds
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    train=st.lists(row(floats=st.none() | SMALL), max_size=4),
-    user=row(floats=FLOAT),
-    context=row(floats=FLOAT),
-    items=st.lists(row(floats=FLOAT), min_size=1, max_size=4),
+    schema=schemas(),
+    train=st.lists(rows(floats=st.none() | SMALL), max_size=5),
+    user=rows(floats=FLOAT),
+    context=rows(floats=FLOAT),
+    items=st.lists(rows(floats=FLOAT), min_size=1, max_size=4),
 )
 def test_a_prepared_row_and_a_request_are_the_same_bytes(
-    train: list[dict[str, Any]], user: dict[str, Any], context: dict[str, Any], items: list[dict[str, Any]]
+    schema: Schema,
+    train: list[dict[str, Any]],
+    user: dict[str, Any],
+    context: dict[str, Any],
+    items: list[dict[str, Any]],
 ) -> None:
     try:
-        fitted = fit(train)
-    except DataError:  # the training rows' range is so small that a fill overflows
+        fitted = fit(schema, train)
+    except DataError:  # a feature has no value, or the training rows' range is so small that a fill overflows
         reject()
-    count = len(items)
-    # What preparation refuses, a request is refused for too.
-    refused = [offline(fitted, user, context, [item]) is None for item in items]
     encoder = RequestEncoder(fitted)
-    shared = request_part(SCHEMA, "user", user), request_part(SCHEMA, "context", context)
-    candidates = [request_part(SCHEMA, "item", given_) for given_ in items]
-    for i, candidate in enumerate(candidates):
-        if refused[i]:
-            with pytest.raises(RequestError, match="too large for float32"):
-                encoder.encode(*shared, [candidate])
-    kept = [i for i in range(count) if not refused[i]]
+    shared = request_part(schema, "user", user), request_part(schema, "context", context)
+    candidates = [request_part(schema, "item", given_) for given_ in items]
+    kept = []
+    for i, (item, candidate) in enumerate(zip(items, candidates, strict=True)):
+        if offline(fitted, user, context, [item]) is not None:
+            kept.append(i)
+            continue
+        # What preparation refuses, a request is refused for too.
+        with pytest.raises(RequestError, match=r"too large for float(32|64)"):
+            encoder.encode(*shared, [candidate])
+    event(f"{bool(kept)=}")
     if kept:
         online = encoder.encode(*shared, [candidates[i] for i in kept])
         encoded = offline(fitted, user, context, [items[i] for i in kept])
         assert encoded is not None
-        assert arrays(online) == arrays(EncodedRows.of(encoded, SCHEMA))
+        assert arrays(online) == arrays(EncodedRows.of(encoded, schema))
 
 
 def test_the_property_meets_every_kind_of_value() -> None:
     # One example by hand, so that the property above is known to compare what it says.
-    train: list[dict[str, Any]] = [
-        {"word": "a", "number": 7, "flag": True, "float": 1.0, "count": 3, "words": ["a"], "numbers": [7]},
-        {"word": "a", "number": 2**100, "flag": None, "float": 3.0, "count": 5, "words": ["b"], "numbers": []},
-        {"word": "b", "number": None, "flag": False, "float": None, "count": None, "words": None, "numbers": None},
+    vocabulary = {"encoding": "vocabulary"}
+    features: list[dict[str, Any]] = [
+        {"name": "token", "kind": "categorical", "entity": "user", "column": "user.word"},
+        {"name": "known", "kind": "categorical", "entity": "item", "column": "item.word", **vocabulary},
+        {"name": "often", "kind": "categorical", "column": "context.word", **vocabulary, "min_count": 2},
+        {"name": "bucket", "kind": "bucketized", "entity": "user", "column": "user.count", "buckets": 2},
+        {"name": "fixed", "kind": "bucketized", "column": "context.float", "edges": [0.0, 2.0], **vocabulary},
+        {"name": "words", "kind": "multivalued", "column": "context.words", **vocabulary, "max_length": 2},
+        {"name": "last", "kind": "sequence", "column": "context.words", "of": "known", "max_length": 2},
+        {"name": "ranked", "kind": "numeric", "column": "context.float", "transforms": ["quantile"]},
+        {"name": "cross", "kind": "cross", "of": ["bucket", "known"]},
+        {"name": "known_cross", "kind": "cross", "of": ["fixed", "token"], **vocabulary},
     ]
-    seen = {
-        "word": "b",
-        "number": 2**100,
-        "flag": True,
-        "float": 2.0,
-        "count": 4,
-        "words": ["c", None, "b"],
-        "numbers": [7],
+    schema = parse_schema({"label": "y", "features": features}, source="test")
+    nothing: dict[str, Any] = dict.fromkeys(RAW)
+    train = [
+        {**nothing, "word": "a", "float": 1.0, "count": 3, "words": ["a"]},
+        {**nothing, "word": "a", "float": 3.0, "count": 5, "words": ["b", "c", "b"]},
+        {**nothing, "word": "b"},
+    ]
+    fitted = fit(schema, train)
+    seen = {**nothing, "word": "b", "float": 2.0, "count": 4, "words": ["c", None, "b"]}
+    encoded = fitted.encode(typed_rows(raw_rows([seen], [seen], [seen]), schema, Path("valid"))[0])
+    assert encoded.select(f["name"] for f in features).row(0, named=True) == {
+        "token": token("b"),
+        "known": 3,
+        "often": 1,
+        "bucket": token("0"),
+        "fixed": 4,
+        "words": [4, 0],
+        "last": [0, 3],
+        "ranked": 0.5,
+        "cross": token("1:0=b"),
+        "known_cross": 1,
     }
-    encoded = fit(train).encode(typed_rows(raw_frame([seen], [seen], [seen]), SCHEMA, Place("valid", 0)))
-    found = EncodedRows.of(encoded, SCHEMA)
-    names = [f.name for f in SCHEMA.sparse if f.kind == "categorical"]
-    ids = dict(zip(names, found.categorical[0].tolist(), strict=True))
-    assert [ids[f"item.{name}"] for name in ("known", "often", "known_number")] == [3, 1, 2]
-    assert found.sequences["item.known_words"][0].tolist() == [1, 0, 3]
-    assert found.sequences["user.words"][0].tolist() == [0, 3]
-    assert found.sequences["item.numbers"][0].tolist() == [3]
-    dense = dict(zip([f.name for f in SCHEMA.numeric], found.dense[0], strict=True))
-    assert dense["item.float-standardize-mask"] == 0
-    assert dense["item.count-minmax-mask"] == np.float32(0.5)
+    part = {name: request_part(schema, name, seen) for name in ENTITIES}
+    online = RequestEncoder(fitted).encode(part["user"], part["context"], [part["item"]])
+    assert arrays(online) == arrays(EncodedRows.of(encoded, schema))
+
+
+def test_what_a_file_calls_nan_is_missing_and_a_request_cannot_say_it() -> None:
+    feature = {"name": "x", "kind": "bucketized", "column": "context.float", "edges": [0.0], "encoding": "vocabulary"}
+    fitted = fit(parse_schema({"label": "y", "features": [feature]}, source="test"), [])
+    row = {**dict.fromkeys(RAW), "float": math.nan}
+    encoded = offline(fitted, row, row, [row])
+    assert encoded is not None
+    assert encoded["x"].to_list() == [0]
+    with pytest.raises(RequestError, match="not finite"):
+        RequestEncoder(fitted).encode({}, {"x": math.nan}, [{}])
 
 
 def refused(error: type[PlexrankError], run: Callable[[], object]) -> bool:
@@ -200,14 +265,15 @@ def refused(error: type[PlexrankError], run: Callable[[], object]) -> bool:
 
 
 @pytest.mark.parametrize("value", [1e38, 3.4028235e38, 3.4028236e38, 1e60, -1e160, 1.7e308])
-@pytest.mark.parametrize("chain", [[], ["log1p"], ["standardize"], ["log1p", "minmax"]], ids="-".join)
+@pytest.mark.parametrize("chain", [[], ["log1p"], ["standardize"], ["quantile"], ["log1p", "minmax"]], ids="-".join)
 def test_preparation_and_requests_refuse_the_same_numbers(
     log: Path, prepare_set: Callable[..., PreparedSet], chain: list[str], value: float
 ) -> None:
     document = {"label": "y", "features": [{"name": "x", "kind": "numeric", "transforms": chain}]}
     (log / "train.csv").write_text("y,x\n0,0\n1,1\n0,0.5\n")
     (log / "valid.csv").write_text(f"y,x\n0,1\n1,{value!r}\n")
-    encoder = RequestEncoder(prepare_set(document, log / "train.csv", fractions=Fractions(1, 0, 0), output="x").fitted)
+    train = prepare_set(document, log / "train.csv", split={"fractions": Fractions(1, 0, 0)}, output="x")
+    encoder = RequestEncoder(train.fitted)
     online = refused(RequestError, lambda: encoder.encode({}, {"x": value}, [{}]))
     offline = refused(DataError, lambda: prepare_set(document, log / "train.csv", valid=[log / "valid.csv"]))
     assert online == offline

@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 
 from common.errors import ConfigError, DataError, SchemaError
-from features import prepare as prepare_module
-from features import sources
+from features.preparation import plan
+from features.preparation.engine import LocalEngine
+from features.preparation.split import SPLITS, Fractions
 from features.prepared import PreparedSet
-from features.split import SPLITS, Fractions
 from features.typed import KEEP, LABEL, ROW
 
 Prepare = Callable[..., PreparedSet]
@@ -28,7 +28,10 @@ DOCUMENT: dict[str, Any] = {
         {"name": "user", "kind": "categorical", "entity": "user"},
         {"name": "ad", "kind": "categorical", "entity": "item", "encoding": "vocabulary"},
         {"name": "past", "kind": "sequence", "of": "ad", "max_length": 2},
-        {"name": "words", "kind": "sequence"},
+        {"name": "words", "kind": "multivalued", "pooling": "sum"},
+        {"name": "bucket", "kind": "bucketized", "column": "price", "buckets": 5},
+        {"name": "user_ad", "kind": "cross", "of": ["user", "ad"], "encoding": "vocabulary"},
+        {"name": "bucket_ad", "kind": "cross", "of": ["bucket", "ad"]},
         {"name": "price", "kind": "numeric", "transforms": ["log1p", "standardize"]},
         {"name": "age", "kind": "numeric", "missing": -1},
     ],
@@ -122,7 +125,7 @@ def test_rows_stay_in_order_beside_their_kept_columns(log: Path, prepare_set: Pr
 
 def test_the_document_counts_what_was_written(log: Path, prepare_set: Prepare) -> None:
     frame = raw_rows()
-    found = prepare_set(DOCUMENT, write(frame, log / "log.csv"), fractions=Fractions(0.6, 0.2, 0.2))
+    found = prepare_set(DOCUMENT, write(frame, log / "log.csv"), split={"fractions": Fractions(0.6, 0.2, 0.2)})
     document = json.loads((found.folder / "prepared.json").read_text())
     assert document["schema_digest"] == found.fitted.digest
     for name in SPLITS:
@@ -136,65 +139,62 @@ def test_the_document_counts_what_was_written(log: Path, prepare_set: Prepare) -
     assert document["sampled_rows"] == 300
 
 
-def test_large_splits_are_cut_into_equal_shards(
+def test_parts_and_workers_change_nothing(
     log: Path, tmp_path: Path, prepare_set: Prepare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(raw_rows(), log / "log.csv")
-    whole = prepare_set(DOCUMENT, path, output="whole")
-    monkeypatch.setattr(prepare_module, "_SHARD_ROWS", 40)
-    # No fitted statistics: batches of another size may change their last bits.
-    document = {**DOCUMENT, "features": [f for f in DOCUMENT["features"] if f["name"] != "price"]}
-    for batch in (7, 64, 1000):
-        monkeypatch.setattr(sources, "BATCH_ROWS", batch)
-        cut = prepare_set(document, path, output=f"cut{batch}")
-        for name in SPLITS:
-            shards = list(cut.shards(name))
-            assert [s.height for s in shards[:-1]] == [40] * (len(shards) - 1)
-            assert pl.concat(shards).equals(pl.concat(whole.shards(name)).drop("price"))
-        assert len(list(cut.shards("train"))) > 4
-        files, first = contents(cut.folder), contents(tmp_path / "cut7")
-        # The means in the summary may differ in their last bits.
-        assert {**files, "prepared.json": ""} == {**first, "prepared.json": ""}
+    frame = raw_rows()
+    frame.write_parquet(log / "log.parquet", row_group_size=7)
+    for by in ("row", "group", "time"):
+        whole = prepare_set(DOCUMENT, log / "log.parquet", output=f"whole {by}", split={"by": by})
+        monkeypatch.setattr(plan, "PART_ROWS", 20)
+        for workers in (1, 3):
+            engine = LocalEngine(workers)
+            cut = prepare_set(
+                DOCUMENT, log / "log.parquet", output=f"cut{workers} {by}", split={"by": by}, engine=engine
+            )
+            assert cut.fitted.digest == whole.fitted.digest
+            for name in SPLITS:
+                assert pl.concat(cut.shards(name)).equals(pl.concat(whole.shards(name)))
+            assert len(list(cut.shards("train"))) > 4
+        assert contents(tmp_path / f"cut1 {by}") == contents(tmp_path / f"cut3 {by}")
+        monkeypatch.undo()
+
+
+def test_a_split_by_group_keeps_groups_together(log: Path, prepare_set: Prepare) -> None:
+    frame = raw_rows()
+    found = prepare_set(
+        DOCUMENT,
+        write(frame, log / "log.csv"),
+        split={"by": "group", "seed": 3, "fractions": Fractions(0.5, 0.25, 0.25)},
+    )
+    users = [set(pl.concat(found.shards(name))["_group"]) for name in SPLITS]
+    assert sum(map(len, users)) == len(set.union(*users)) == frame["user"].n_unique()
+    assert all(users)
 
 
 def test_seed_and_order_decide_the_split(log: Path, prepare_set: Prepare) -> None:
     path = write(raw_rows(), log / "log.csv")
-    first, again, other = (prepare_set(DOCUMENT, path, output=o, seed=s) for o, s in (("a", 1), ("b", 1), ("c", 2)))
+    first, again, other = (
+        prepare_set(DOCUMENT, path, output=o, split={"seed": s}) for o, s in (("a", 1), ("b", 1), ("c", 2))
+    )
     assert contents(first.folder) == contents(again.folder)
     assert contents(first.folder)["train/part-00000.parquet"] != contents(other.folder)["train/part-00000.parquet"]
 
 
 def test_progress_reaches_every_row(log: Path, prepare_set: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "BATCH_ROWS", 100)
+    monkeypatch.setattr(plan, "PART_ROWS", 100)
+    raw_rows().write_parquet(log / "log.parquet", row_group_size=50)
     seen: list[tuple[str, int, int]] = []
-    prepare_set(DOCUMENT, write(raw_rows(), log / "log.csv"), progress=lambda *step: seen.append(step))
-    assert seen == [(phase, done, 300) for phase in ("fit", "encode") for done in (100, 200, 300)]
+    prepare_set(DOCUMENT, log / "log.parquet", split={"by": "time"}, progress=lambda *step: seen.append(step))
+    rows = [(phase, done, 300) for phase in ("times", "fit", "encode") for done in (0, 100, 200, 300)]
+    assert seen == [("scan", 0, 1), ("scan", 1, 1), *rows]
 
 
 def test_an_error_leaves_nothing(log: Path, tmp_path: Path, prepare_set: Prepare) -> None:
     good = write(raw_rows(), log / "a.csv")
     bad = write(raw_rows().with_columns(y=2), log / "b.csv")
-    with pytest.raises(DataError, match=r"b\.csv, row 1: label 'y' is '2'"):
+    with pytest.raises(DataError, match=r"b\.csv, row 1: label 'y' is '2', neither 0 nor 1; mend the row"):
         prepare_set(DOCUMENT, good, bad)
-    assert list(tmp_path.iterdir()) == [log]
-
-
-def test_an_error_while_writing_leaves_nothing(
-    log: Path, tmp_path: Path, prepare_set: Prepare, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sources, "BATCH_ROWS", 100)
-    partial: list[list[Path]] = []
-
-    def stop(phase: str, done: int, total: int) -> None:
-        if (phase, done) == ("encode", 200):
-            partial.append([p for p in tmp_path.iterdir() if p != log])
-            raise KeyboardInterrupt
-
-    path = write(raw_rows(), log / "log.csv")
-    with pytest.raises(KeyboardInterrupt):
-        prepare_set(DOCUMENT, path, progress=stop)
-    # It was being written, under a hidden name.
-    assert [p.name[0] for p in partial[0]] == ["."]
     assert list(tmp_path.iterdir()) == [log]
 
 
@@ -202,13 +202,13 @@ def test_an_existing_output_is_kept_unless_told_otherwise(log: Path, tmp_path: P
     path = write(raw_rows(), log / "log.csv")
     before = contents(prepare_set(DOCUMENT, path).folder)
     with pytest.raises(ConfigError, match="already holds something; choose another folder or add --overwrite"):
-        prepare_set(DOCUMENT, path, seed=1)
+        prepare_set(DOCUMENT, path, split={"seed": 1})
     bad = write(raw_rows().with_columns(y=2), log / "bad.csv")
     with pytest.raises(DataError):
         prepare_set(DOCUMENT, bad, overwrite=True)
     assert contents(tmp_path / "prepared") == before
-    prepare_set(DOCUMENT, path, seed=1, overwrite=True)
-    expected = prepare_set(DOCUMENT, path, seed=1, output="expected")
+    prepare_set(DOCUMENT, path, split={"seed": 1}, overwrite=True)
+    expected = prepare_set(DOCUMENT, path, split={"seed": 1}, output="expected")
     assert contents(tmp_path / "prepared") == contents(expected.folder) != before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["expected", "log", "prepared"]
 
@@ -224,7 +224,7 @@ def test_kept_columns_must_be_alike_in_all_files(log: Path, tmp_path: Path, prep
     document = {"label": "y", "keep": ["k"], "features": [{"name": "x", "kind": "numeric"}]}
     frame = pl.DataFrame({"y": [0, 1], "x": [1.0, 2.0], "k": pl.Series([1, 2], dtype=pl.Int32)})
     frame.write_parquet(log / "a.parquet")
-    for name, other in {"b": frame.with_columns(pl.col("k").cast(pl.Int64)), "c": frame.cast(pl.String)}.items():
+    for name, other in {"b": frame.with_columns(pl.col("k").cast(pl.Int64)), "c": frame.cast({"k": pl.String})}.items():
         path = log / f"{name}.parquet"
         other.write_parquet(path)
         for options in ({}, {"valid": [path]}):

@@ -1,10 +1,11 @@
-"""kill -9 during preparation leaves no output that a later command takes for whole."""
+"""kill -9 during preparation: no half of a set, and the same command goes on to the same bytes."""
 
 import hashlib
 import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,43 +15,18 @@ import polars as pl
 import pytest
 
 from common.errors import DataError
-from features import prepare as prepare_module
-from features import sources
 from features.prepared import PreparedSet
 
-BATCH, SHARD = 10_000, 25_000
-ROWS = 300_000
-DOCUMENT: dict[str, Any] = {
-    "label": "y",
-    "features": [
-        {"name": "ad", "kind": "categorical", "encoding": "vocabulary"},
-        {"name": "user", "kind": "categorical"},
-        {"name": "price", "kind": "numeric", "transforms": ["standardize"]},
-    ],
-}
-CHILD = f"""
-import os, signal, sys, threading
-from pathlib import Path
-from features import prepare, sources
-from features.schema import parse_schema
-
-file, output, moment, delay = sys.argv[1:]
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def progress(phase, done, total):
-    if f"{{phase}} {{done}}" == moment:
-        threading.Timer(float(delay), die).start() if float(delay) else die()
-
-def write(path, value, write_json=prepare.write_json):
-    write_json(path, value)
-    if path.name == moment:
-        die()
-
-sources.BATCH_ROWS, prepare._SHARD_ROWS, prepare.write_json = {BATCH}, {SHARD}, write
-schema = parse_schema({DOCUMENT!r}, source="test")
-prepare.prepare(schema, prepare.Inputs([file]), Path(output), progress=progress)
+ROOT = Path(__file__).parents[2]
+ROWS = 2_000_000
+SCHEMA = """
+label: y
+timestamp: time
+features:
+  - {name: ad, kind: categorical, encoding: vocabulary, min_count: 2}
+  - {name: user, kind: categorical}
+  - {name: price, kind: numeric, transforms: [quantile]}
+  - {name: income, kind: bucketized, buckets: 8}
 """
 
 
@@ -62,43 +38,121 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def killed(file: Path, output: Path, moment: str, delay: float) -> bool:
-    """Run a preparation that gets kill -9 some seconds after a moment: a step of its progress, or a file written."""
-    command = [sys.executable, "-c", CHILD, str(file), str(output), moment, str(delay)]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert not run.stderr
-    return run.returncode == -signal.SIGKILL
-
-
-def test_a_killed_preparation_leaves_no_prepared_set(
-    log: Path, tmp_path: Path, prepare_set: Callable[..., PreparedSet], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sources, "BATCH_ROWS", BATCH)
-    monkeypatch.setattr(prepare_module, "_SHARD_ROWS", SHARD)
+def write_log(folder: Path, rows: int) -> None:
     draw = np.random.default_rng(0)
-    frame = pl.DataFrame(
+    (folder / "schema.yaml").write_text(SCHEMA)
+    pl.DataFrame(
         {
-            "y": draw.integers(0, 2, ROWS),
-            "ad": draw.zipf(1.3, ROWS) % 100_000,
-            "user": draw.integers(0, 10**9, ROWS),
-            "price": draw.normal(size=ROWS),
+            "y": draw.integers(0, 2, rows),
+            "ad": draw.zipf(1.3, rows) % 100_000,
+            "user": draw.integers(0, 10**9, rows),
+            "price": draw.normal(size=rows),
+            "income": draw.exponential(1000, rows),
+            "time": np.arange(rows) // 100,
         }
-    )
-    frame.write_parquet(log / "log.parquet")
-    expected = contents(prepare_set(DOCUMENT, log / "log.parquet", output="uninterrupted").folder)
+    ).write_csv(folder / "log.csv")
 
-    draws = random.Random(0)
-    steps = [f"{phase} {done}" for phase in ("fit", "encode") for done in range(BATCH, ROWS // 2, BATCH)]
-    moments = [(step, draws.uniform(0, 0.02)) for step in draws.sample(steps, 3)]
-    # The last moments before the folder gets its name.
-    moments += [(f"encode {ROWS}", 0.0), ("prepared.json", 0.0)]
-    output = tmp_path / "killed"
-    for moment, delay in moments:
-        assert killed(log / "log.parquet", output, moment, delay)
-        assert not output.exists()
-        with pytest.raises(DataError, match="killed is no prepared set"):
-            PreparedSet(output)
 
-    assert contents(prepare_set(DOCUMENT, log / "log.parquet", output="killed").folder) == expected
-    # What the killed ones left beside it is gone too.
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "log", "uninterrupted"]
+def start(folder: Path, output: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "commands.main", "prepare", "--schema", str(folder / "schema.yaml"), "--split-by"]
+    command += ["time", "--input", str(folder / "log.csv"), "--output", str(output)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def prepare(folder: Path, output: Path) -> float:
+    """Run a preparation to its end; returns its seconds."""
+    began = time.perf_counter()
+    process = start(folder, output)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return time.perf_counter() - began
+
+
+def hidden(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_at_ten_moments_of_two_million_rows(log: Path, tmp_path: Path) -> None:
+    write_log(log, ROWS)
+    seconds = prepare(log, tmp_path / "uninterrupted")
+    expected = contents(tmp_path / "uninterrupted")
+    draws = random.Random(1)
+    begun = 0
+    for attempt in range(10):
+        output = tmp_path / f"killed{attempt}"
+        process = start(log, output)
+        time.sleep(draws.uniform(0, 0.95 * seconds))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            assert not output.exists()
+            with pytest.raises(DataError, match="is no prepared set"):
+                PreparedSet(output)
+            begun += bool(hidden(tmp_path))
+            prepare(log, output)
+        assert contents(output) == expected
+        assert not hidden(tmp_path)
+    assert begun >= 3  # most moments are late enough to leave something to go on with
+
+
+def test_what_was_finished_is_gone_on_with(log: Path, tmp_path: Path, prepare_set: Callable[..., PreparedSet]) -> None:
+    """Interrupted after one part is encoded, a second run neither fits nor encodes that part again."""
+    document: dict[str, Any] = {
+        "label": "y",
+        "timestamp": "time",
+        "features": [
+            {"name": "ad", "kind": "categorical", "encoding": "vocabulary"},
+            {"name": "price", "kind": "numeric", "transforms": ["standardize"]},
+        ],
+    }
+    write_log(log, 600_000)  # three parts
+    options = {"split": {"by": "time"}}
+    expected = contents(prepare_set(document, log / "log.csv", output="uninterrupted", **options).folder)
+
+    def interrupt(phase: str, done: int, total: int) -> None:
+        if phase == "encode" and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_set(document, log / "log.csv", progress=interrupt, **options)
+    (partial,) = hidden(tmp_path)
+    finished = {path: path.stat().st_mtime_ns for path in partial.glob("*/*.parquet")}
+    assert finished
+    phases: list[str] = []
+    found = prepare_set(document, log / "log.csv", progress=lambda phase, *_: phases.append(phase), **options)
+    assert contents(found.folder) == expected
+    assert set(phases) == {"scan", "encode"}
+    for path, written in finished.items():
+        assert (found.folder / path.relative_to(partial)).stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("damage", ["shard", "record", "other input", "other options"])
+def test_what_is_not_the_same_is_done_again(
+    log: Path, tmp_path: Path, prepare_set: Callable[..., PreparedSet], damage: str
+) -> None:
+    document: dict[str, Any] = {"label": "y", "features": [{"name": "user", "kind": "categorical"}]}
+    write_log(log, 600_000)
+
+    def interrupt(phase: str, done: int, total: int) -> None:
+        if phase == "encode" and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_set(document, log / "log.csv", progress=interrupt)
+    (partial,) = hidden(tmp_path)
+    options: dict[str, Any] = {}
+    if damage == "shard":
+        shard = partial / "train" / "part-00000.parquet"
+        shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    elif damage == "record":
+        (partial / "records" / "part-00000.json").write_text("{")
+    elif damage == "other input":
+        write_log(log, 500_000)
+    else:
+        options = {"split": {"seed": 1}}
+    found = prepare_set(document, log / "log.csv", **options)
+    expected = prepare_set(document, log / "log.csv", output="uninterrupted", **options)
+    assert contents(found.folder) == contents(expected.folder)
+    assert not hidden(tmp_path)

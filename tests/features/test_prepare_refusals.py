@@ -8,11 +8,12 @@ import polars as pl
 import pytest
 
 from common.errors import ConfigError, DataError, PlexrankError, SchemaError
+from features.preparation.split import Fractions
 from features.prepared import PreparedSet
-from features.split import Fractions
 
 Refuse = Callable[..., str]
 
+MEND = "; mend the row, or give --on-bad-rows skip or quarantine"
 GOOD = pl.DataFrame(
     {"y": [0, 1] * 10, "x": [float(i) for i in range(20)], "c": [f"c{i}" for i in range(20)], "t": range(20)}
 )
@@ -63,7 +64,7 @@ def test_a_column_missing_in_the_second_file(log: Path, refuse: Refuse) -> None:
 
 def test_text_in_a_numeric_column(log: Path, refuse: Refuse) -> None:
     where = append(log, "1,12 apples,c,1")
-    message = f"{where}numeric feature 'x' is '12 apples', no finite number; mend or drop the row"
+    message = f"{where}numeric feature 'x' is '12 apples', no finite number{MEND}"
     assert refuse(DataError, NUMERIC) == message
     # The same where the chain is fitted first.
     assert refuse(DataError, {**NUMERIC, "transforms": ["standardize"]}) == message
@@ -72,14 +73,12 @@ def test_text_in_a_numeric_column(log: Path, refuse: Refuse) -> None:
 @pytest.mark.parametrize("value", ["inf", "-inf", "1e400", "-Infinity"])
 def test_an_infinite_number(log: Path, refuse: Refuse, value: str) -> None:
     where = append(log, f"1,{value},c,1")
-    assert (
-        refuse(DataError, NUMERIC) == f"{where}numeric feature 'x' is '{value}', no finite number; mend or drop the row"
-    )
+    assert refuse(DataError, NUMERIC) == f"{where}numeric feature 'x' is '{value}', no finite number{MEND}"
 
 
 def test_an_infinite_float(log: Path, refuse: Refuse) -> None:
     file = replace(log, x=pl.when(pl.col("t") == 3).then(float("inf")).otherwise("x"))
-    assert refuse(DataError) == f"{file}, row 4: numeric feature 'x' is inf, no finite number; mend or drop the row"
+    assert refuse(DataError) == f"{file}, row 4: numeric feature 'x' is inf, no finite number{MEND}"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,7 @@ def test_a_number_too_large_for_float32(log: Path, refuse: Refuse, value: str, c
 @pytest.mark.parametrize("value", ["1e39", "1e300", "1.7e308"])
 def test_a_training_number_too_large_for_float32(log: Path, refuse: Refuse, value: str) -> None:
     where = append(log, f"1,{value},c,1")
-    message = refuse(DataError, NUMERIC, fractions=Fractions(1, 0, 0))
+    message = refuse(DataError, NUMERIC, split={"fractions": Fractions(1, 0, 0)})
     assert message.startswith(f"{where}numeric feature 'x' ")
     assert "mend" in message
 
@@ -106,14 +105,14 @@ def test_a_training_number_too_large_for_float32(log: Path, refuse: Refuse, valu
 def test_log1p_takes_numbers_beyond_float32(log: Path, prepare_set: Callable[..., PreparedSet]) -> None:
     append(log, "1,1e60,c,1\n0,-1e60,c,1")
     document = {"label": "y", "features": [{**NUMERIC, "transforms": ["log1p", "standardize"]}]}
-    found = pl.concat(prepare_set(document, log, fractions=Fractions(1, 0, 0)).shards("train"))
+    found = pl.concat(prepare_set(document, log, split={"fractions": Fractions(1, 0, 0)}).shards("train"))
     assert found["x"].is_finite().all()
 
 
 @pytest.mark.parametrize("transforms", [["standardize"], ["minmax"]])
 def test_numbers_too_large_to_fit_to(log: Path, refuse: Refuse, transforms: list[str]) -> None:
     where = append(log, "1,1.7e308,c,1\n0,-1.7e308,c,1")
-    message = refuse(DataError, {**NUMERIC, "transforms": transforms}, fractions=Fractions(1, 0, 0))
+    message = refuse(DataError, {**NUMERIC, "transforms": transforms}, split={"fractions": Fractions(1, 0, 0)})
     assert message.startswith(f"{where}numeric feature 'x' ")
 
 
@@ -126,7 +125,9 @@ def test_a_numeric_feature_without_a_value(log: Path, refuse: Refuse, transforms
 
 def test_a_numeric_feature_without_a_value_that_trains(log: Path, refuse: Refuse) -> None:
     replace(log, x=pl.when(pl.col("t") >= 18).then("x"))
-    assert "numeric feature 'x' has no value in any training row" in refuse(DataError, timestamp="t", by_time=True)
+    assert "numeric feature 'x' has no value in any training row" in refuse(
+        DataError, timestamp="t", split={"by": "time"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,13 +135,13 @@ def test_a_numeric_feature_without_a_value_that_trains(log: Path, refuse: Refuse
 )
 def test_a_label_that_is_not_0_or_1(log: Path, refuse: Refuse, written: str, shown: str) -> None:
     where = append(log, f"{written},1,c,1")
-    assert refuse(DataError) == f"{where}label 'y' is {shown}; a label is 0 or 1"
+    assert refuse(DataError) == f"{where}label 'y' is {shown}, neither 0 nor 1{MEND}"
 
 
 @pytest.mark.parametrize("value", [None, -1.0, float("nan"), 1e300])
 def test_a_label_in_parquet_that_is_not_0_or_1(log: Path, refuse: Refuse, value: float | None) -> None:
     file = replace(log, y=pl.when(pl.col("t") == 5).then(pl.lit(value, pl.Float64)).otherwise("y"))
-    assert refuse(DataError) == f"{file}, row 6: label 'y' is {value}; a label is 0 or 1"
+    assert refuse(DataError) == f"{file}, row 6: label 'y' is {value}, neither 0 nor 1{MEND}"
 
 
 def test_a_float_column_as_categorical(log: Path, refuse: Refuse) -> None:
@@ -158,7 +159,7 @@ def test_a_float_column_as_group(log: Path, prepare_set: Callable[..., PreparedS
 def test_a_sequence_that_is_no_list(log: Path, refuse: Refuse) -> None:
     file = replace(log)
     message = refuse(SchemaError, {"name": "t", "kind": "sequence"})
-    assert message == f"{file}: sequence feature 't' is Int64; a sequence is a list, or text with a separator"
+    assert message == f"{file}: sequence feature 't' is Int64; give lists, or text with a separator"
 
 
 def test_an_empty_file(log: Path, refuse: Refuse) -> None:
@@ -167,11 +168,11 @@ def test_an_empty_file(log: Path, refuse: Refuse) -> None:
     assert refuse(DataError) == f"{log}/b.csv is empty; remove it, or fetch it again"
 
 
-@pytest.mark.parametrize("by_time", [False, True])
-def test_headers_only(log: Path, refuse: Refuse, by_time: bool) -> None:
+@pytest.mark.parametrize("by", ["row", "time"])
+def test_headers_only(log: Path, refuse: Refuse, by: str) -> None:
     for name in ("a.csv", "b.csv"):
         GOOD.head(0).write_csv(log / name)
-    message = refuse(DataError, timestamp="t", by_time=by_time)
+    message = refuse(DataError, timestamp="t", split={"by": by})
     assert message == f"{log}/a.csv, {log}/b.csv: not one row; give files with rows"
 
 
@@ -196,7 +197,7 @@ def test_a_parquet_file_damaged_in_its_middle(log: Path, refuse: Refuse) -> None
 
 def test_bytes_that_are_no_utf8(log: Path, refuse: Refuse) -> None:
     (log / "log.csv").write_bytes(GOOD.write_csv().encode() + b"1,1,caf\xe9,1\n")
-    assert refuse(DataError).startswith(f"{log}/log.csv cannot be read: ")
+    assert refuse(DataError) == f"{log}/log.csv, row 21: column 'c' is not valid UTF-8{MEND}"
 
 
 @pytest.mark.parametrize("written", ["soon", "", "2024-02-31", "12:00"])
@@ -204,25 +205,25 @@ def test_a_bad_time(log: Path, refuse: Refuse, written: str) -> None:
     dated = GOOD.with_columns(t=pl.format("2024-01-{}", (pl.col("t") + 1).cast(pl.String).str.zfill(2)))
     (log / "log.csv").write_text(dated.write_csv() + f"1,1,c,{written}\n")
     shown = repr(written or None)
-    expected = f"{log}/log.csv, row 21: timestamp 't' is {shown}, no time; mend or drop the row"
+    expected = f"{log}/log.csv, row 21: timestamp 't' is {shown}, no time{MEND}"
     assert refuse(DataError, timestamp="t") == expected
-    assert refuse(DataError, timestamp="t", by_time=True) == expected
+    assert refuse(DataError, timestamp="t", split={"by": "time"}) == expected
 
 
 def test_a_bad_time_among_integers(log: Path, refuse: Refuse) -> None:
     where = append(log, "1,1,c,soon")
-    assert refuse(DataError, timestamp="t") == f"{where}timestamp 't' is 'soon', no time; mend or drop the row"
+    assert refuse(DataError, timestamp="t") == f"{where}timestamp 't' is 'soon', no time{MEND}"
 
 
 def test_a_split_by_time_without_times(log: Path, refuse: Refuse) -> None:
     replace(log, t=pl.lit(5))
-    assert refuse(DataError, timestamp="t", by_time=True) == "all rows have the same 't'; split by row instead"
-    message = refuse(ConfigError, by_time=True)
+    assert refuse(DataError, timestamp="t", split={"by": "time"}) == "all rows have the same 't'; split by row instead"
+    message = refuse(ConfigError, split={"by": "time"})
     assert message == "a split by time needs the schema's timestamp; add it, or split by row"
-    assert "timestamp 'x' is Float64" in refuse(SchemaError, CATEGORICAL, timestamp="x", by_time=True)
+    assert "timestamp 'x' is Float64" in refuse(SchemaError, CATEGORICAL, timestamp="x", split={"by": "time"})
 
 
-@pytest.mark.parametrize("options", [{"fractions": Fractions(0.8, 0.1, 0.1)}, {"by_time": True}])
+@pytest.mark.parametrize("options", [{"split": {}}, {"split": {"by": "time"}}])
 @pytest.mark.parametrize("given", ["valid", "test"])
 def test_given_files_with_another_split(log: Path, refuse: Refuse, given: str, options: dict[str, Any]) -> None:
     GOOD.write_csv(log / "a.csv")
@@ -275,3 +276,31 @@ def test_a_fill_that_float32_cannot_hold(log: Path, refuse: Refuse) -> None:
     # Refused even where no prepared row is missing: a request's could be.
     replace(log)
     assert "missing" in refuse(SchemaError, {**NUMERIC, "missing": 1e39})
+
+
+def test_a_column_whose_type_changes_between_files(log: Path, refuse: Refuse) -> None:
+    GOOD.write_parquet(log / "a.parquet")
+    GOOD.with_columns(pl.col("x").cast(pl.String)).write_parquet(log / "b.parquet")
+    message = refuse(SchemaError)
+    assert message == f"{log}/b.parquet: column 'x' is String, but Float64 in {log}/a.parquet; write it alike"
+
+
+def test_a_row_with_too_few_fields(log: Path, refuse: Refuse) -> None:
+    where = append(log, "1,2.5,c")
+    assert refuse(DataError) == f"{where}has 3 fields, not 4{MEND}"
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30])
+def test_an_integer_that_overflows_a_time(log: Path, refuse: Refuse, value: int) -> None:
+    where = append(log, f"1,1,c,{value}")
+    assert refuse(DataError, timestamp="t") == f"{where}timestamp 't' is '{value}', no time{MEND}"
+
+
+def test_an_unsigned_time_beyond_int64(log: Path, refuse: Refuse) -> None:
+    file = replace(log, t=pl.lit(2**63, pl.UInt64))
+    assert refuse(DataError, timestamp="t") == f"{file}, row 1: timestamp 't' is {2**63}, no time{MEND}"
+
+
+def test_dates_among_integers(log: Path, refuse: Refuse) -> None:
+    where = append(log, "1,1,c,2024-01-01")
+    assert refuse(DataError, timestamp="t") == f"{where}timestamp 't' is '2024-01-01', no time{MEND}"

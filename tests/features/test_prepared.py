@@ -1,6 +1,7 @@
 """A prepared set, opened: its rows, and a damaged one refused by the name of the damaged file."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,27 +11,33 @@ import polars as pl
 import pytest
 
 from common.errors import DataError, PlexrankError, SchemaError
-from features import prepare as prepare_module
+from features.preparation import plan
+from features.preparation.split import Fractions
 from features.prepared import PreparedSet
-from features.split import Fractions
+from features.shards import Shards
+from tests.features.handmade import write_prepared
 
 
 @pytest.fixture
 def folder(log: Path, tmp_path: Path, prepare_set: Callable[..., PreparedSet], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A prepared set of 100 training rows in four shards; other seeds lie beside it."""
-    monkeypatch.setattr(prepare_module, "_SHARD_ROWS", 30)
-    frame = pl.DataFrame({"y": [0, 1] * 50, "x": range(100), "c": [f"c{i}" for i in range(100)]})
-    frame.write_parquet(log / "log.parquet")
+    monkeypatch.setattr(plan, "PART_ROWS", 30)
+    frame = pl.DataFrame(
+        {"y": [0, 1] * 50, "x": range(100), "c": [f"c{i}" for i in range(100)], "z": "k", "t": range(100)}
+    )
+    frame.write_parquet(log / "log.parquet", row_group_size=30)
     frame.tail(20).write_parquet(log / "less.parquet")
     document: dict[str, Any] = {
         "label": "y",
+        "timestamp": "t",
+        "keep": ["z"],
         "features": [
             {"name": "x", "kind": "numeric"},
             {"name": "c", "kind": "categorical", "encoding": "vocabulary"},
         ],
     }
-    prepare_set(document, log / "less.parquet", output="other", fractions=Fractions(1, 0, 0))
-    return prepare_set(document, log / "log.parquet", fractions=Fractions(1, 0, 0)).folder
+    prepare_set(document, log / "less.parquet", output="other", split={"fractions": Fractions(1, 0, 0)})
+    return prepare_set(document, log / "log.parquet", split={"fractions": Fractions(1, 0, 0)}).folder
 
 
 def read(folder: Path) -> pl.DataFrame:
@@ -45,6 +52,17 @@ def test_rows_come_shard_by_shard(folder: Path) -> None:
     assert read(folder)["x"].to_list() == list(range(100))
     some = pl.concat(prepared.shards("train", ["x", "_row"]))
     assert some.equals(read(folder).select("x", "_row"))
+
+
+def test_rows_are_read_from_anywhere(folder: Path) -> None:
+    reader, whole = PreparedSet(folder).reader("train"), read(folder)
+    assert reader.rows == (30, 30, 30, 10)
+    assert reader.read(1, 7, 12).equals(whole[37:49])
+    assert reader.read(1, 7).equals(whole[37:60])
+    assert reader.read(3, 10).equals(whole[:0])
+    assert reader.read(2, 29, 1, ["c", "_row"]).equals(whole[89:90].select("c", "_row"))
+    copied: Shards = pickle.loads(pickle.dumps(reader))
+    assert copied.read(3).equals(whole[90:])
 
 
 def test_an_unknown_split_names_the_nearest(folder: Path) -> None:
@@ -87,6 +105,52 @@ def test_a_shard_with_another_number_of_rows(folder: Path) -> None:
     shutil.copy(folder / "train" / "part-00003.parquet", folder / "train" / "part-00001.parquet")
     with pytest.raises(DataError, match=r"part-00001\.parquet has 10 rows, not 30; prepare the data again"):
         read(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.drop("c"), " has no column 'c'"),
+        (lambda frame: frame.drop("_row"), " has no column '_row'"),
+        (lambda frame: frame.drop("keep:z"), " has no column 'keep:z'"),
+        (lambda frame: frame.with_columns(pl.col("x").cast(pl.Float64)), ": column 'x' is Float64, not Float32"),
+        (lambda frame: frame.with_columns(pl.col("c").cast(pl.Int32)), ": column 'c' is Int32, not Int64"),
+        (lambda frame: frame.with_columns(_label=pl.lit(1)), ": column '_label' is Int32, not UInt8"),
+    ],
+)
+def test_a_shard_with_another_column(
+    folder: Path, change: Callable[[pl.DataFrame], pl.DataFrame], message: str
+) -> None:
+    path = folder / "train" / "part-00002.parquet"
+    change(pl.read_parquet(path)).write_parquet(path, metadata=pl.read_parquet_metadata(path))
+    with pytest.raises(DataError) as caught:
+        read(folder)
+    assert str(caught.value) == f"shard {path}{message}, so it is of another schema; prepare the data again"
+    # Whichever columns are asked for, and wherever.
+    with pytest.raises(DataError, match="part-00002"):
+        PreparedSet(folder).reader("train").read(2, 5, 5, ["_timestamp"])
+
+
+@pytest.mark.parametrize("metadata", [{}, {"plexrank.schema_digest": "0" * 64}])
+def test_a_shard_of_another_schema(folder: Path, metadata: dict[str, str]) -> None:
+    path = folder / "train" / "part-00002.parquet"
+    pl.read_parquet(path).write_parquet(path, metadata=metadata)
+    with pytest.raises(DataError, match=r"part-00002\.parquet is of another schema, by its plexrank\.schema_digest; "):
+        read(folder)
+
+
+def test_a_shard_that_shrinks_while_it_is_read(folder: Path) -> None:
+    reader = PreparedSet(folder).reader("train")
+    reader.read(0)
+    path = folder / "train" / "part-00000.parquet"
+    pl.read_parquet(path).head(20).write_parquet(path)
+    assert reader.read(0, 0, 20).height == 20
+    with pytest.raises(DataError, match=r"part-00000\.parquet has changed while it was read; prepare the data again"):
+        reader.read(0, 15, 10)
+
+
+def test_a_folder_whose_name_is_a_pattern(tmp_path: Path) -> None:
+    assert read(write_prepared(tmp_path / "all[0-9]*", (10, 20)).folder).height == 30
 
 
 def test_the_schema_of_another_set(folder: Path) -> None:

@@ -46,7 +46,7 @@ def test_the_schema_reads_the_log_and_no_answer(made: SimulationSummary, log: pl
     assert (schema.label, schema.group, schema.timestamp) == ("click", "user_id", "time")
     assert schema.keep == ("request_id", "true_probability")
     assert schema.entities == {"user": "user_id", "item": "ad_id"}
-    assert not {f.source for f in schema.features} & {"true_probability", "time", "click", "request_id"}
+    assert not {f.source for f in schema.given} & {"true_probability", "time", "click", "request_id"}
     assert made.schema.read_text().startswith("# A simulated ads log.")
 
 

@@ -1,27 +1,26 @@
 """Splits: their shares, that each row is in one, and that nothing but the row decides which."""
 
 import math
-import tempfile
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import ConfigError, DataError
-from features import sources
+from features.preparation import plan
+from features.preparation.split import SPLITS, Fractions, GroupSplit, RowSplit, TimeHistogram, TimeSplit
 from features.prepared import PreparedSet
-from features.schema import parse_schema
-from features.sources import RawFile
-from features.split import SPLITS, FileSplit, Fractions, RowSplit, TimeSplit, split_by_time
-from features.typed import ROW, TIMESTAMP
+from features.sources import _csv
+from features.typed import GROUP, ROW, TIMESTAMP
 
-SCHEMA = parse_schema({"label": "y", "timestamp": "t", "features": [{"name": "x", "kind": "numeric"}]}, source="test")
 PLAIN: dict[str, Any] = {"label": "y", "keep": ["id"], "features": [{"name": "x", "kind": "categorical"}]}
+SHARES = [(0.8, 0.1, 0.1), (0.5, 0.5, 0.0), (0.34, 0.33, 0.33), (1.0, 0.0, 0.0), (0.7, 0.0, 0.3)]
 
 
 def positions(count: int) -> pl.DataFrame:
@@ -53,27 +52,76 @@ def test_other_shares_are_refused(text: str) -> None:
         Fractions.parse(text)
 
 
-@pytest.mark.parametrize("shares", [(0.8, 0.1, 0.1), (0.5, 0.5, 0.0), (1.0, 0.0, 0.0), (0.6, 0.0, 0.4)])
+@pytest.mark.parametrize("split", [RowSplit, GroupSplit])
+@pytest.mark.parametrize("shares", SHARES)
 @pytest.mark.parametrize("seed", [0, 2021])
-def test_shares_of_rows_are_as_asked(shares: tuple[float, float, float], seed: int) -> None:
+def test_shares_are_as_asked(shares: tuple[float, float, float], seed: int, split: type[RowSplit | GroupSplit]) -> None:
     count = 100_000
-    found = RowSplit(Fractions(*shares), seed).assign(positions(count)).to_numpy()
+    rows = positions(count).with_columns(pl.format("user {}", ROW).alias(GROUP))
+    found = split(Fractions(*shares), seed).assign(rows).to_list()
     for index, share in enumerate(shares):
-        assert abs(np.sum(found == index) - share * count) <= 5 * math.sqrt(count * share * (1 - share))
+        assert abs(found.count(index) - share * count) <= 5 * math.sqrt(count * share * (1 - share))
 
 
-def test_the_draw_of_a_row_never_changes() -> None:
+def test_a_draw_never_changes() -> None:
     # Pinned: a set prepared again by a later version must have the same test rows.
-    split = RowSplit(Fractions(0.4, 0.3, 0.3), seed=7)
-    assert "".join(str(i) for i in split.assign(positions(40))) == "2012010100220201120112112210100011011001"
+    fractions = Fractions(0.4, 0.3, 0.3)
+    by_row = RowSplit(fractions, seed=7).assign(positions(40))
+    assert "".join(map(str, by_row)) == "2012010100220201120112112210100011011001"
+    groups = pl.DataFrame({GROUP: [None, "", "u1", "u2", "é日🙂", "0", "1", "2", "3", "4", "5", "6"]})
+    assert "".join(map(str, GroupSplit(fractions, seed=7).assign(groups))) == "110202012010"
 
 
-def test_a_row_is_drawn_alone() -> None:
-    split, frame = RowSplit(Fractions(0.6, 0.2, 0.2), seed=1), positions(1000)
+Rows = st.lists(
+    st.tuples(st.integers(0, 2**62), st.none() | st.text(max_size=2), st.integers(-(2**63), 2**63 - 1)), max_size=30
+)
+Assigns = st.one_of(
+    st.builds(RowSplit, st.sampled_from([Fractions(*s) for s in SHARES]), st.integers(0, 2**64 - 1)),
+    st.builds(GroupSplit, st.sampled_from([Fractions(*s) for s in SHARES]), st.integers(0, 2**64 - 1)),
+    st.builds(TimeSplit, st.integers(-(2**63), 0), st.none() | st.integers(0, 2**63)),
+)
+
+
+@given(split=Assigns, rows=Rows, data=st.data())
+def test_a_row_is_drawn_alone(split: RowSplit | GroupSplit | TimeSplit, rows: list[Any], data: st.DataObject) -> None:
+    schema = {ROW: pl.Int64, GROUP: pl.String, TIMESTAMP: pl.Int64}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
     whole = split.assign(frame)
-    assert pl.concat([split.assign(frame[:1]), split.assign(frame[1:700]), split.assign(frame[700:])]).equals(whole)
-    assert split.assign(frame.reverse()).reverse().equals(whole)
-    assert not RowSplit(Fractions(0.6, 0.2, 0.2), seed=2).assign(frame).equals(whole)
+    assert whole.dtype == pl.UInt8
+    assert whole.is_in([0, 1, 2]).all()
+    order = data.draw(st.permutations(range(frame.height)))
+    assert split.assign(frame[order]).to_list() == [whole[i] for i in order]
+    cut = data.draw(st.integers(0, frame.height))
+    assert pl.concat([split.assign(frame[:cut]), split.assign(frame[cut:])]).equals(whole)
+    # And by what it is split by, not by what else it holds.
+    key = {RowSplit: ROW, GroupSplit: GROUP, TimeSplit: TIMESTAMP}[type(split)]
+    alike = pl.DataFrame([frame[key], whole.alias("split")]).group_by(key).n_unique()
+    assert (alike["split"] == 1).all()
+    assert split.assign(frame.select(key)).equals(whole)
+
+
+def test_seeds_draw_apart() -> None:
+    rows = positions(1000).with_columns(pl.col(ROW).cast(pl.String).alias(GROUP))
+    fractions = Fractions(0.6, 0.2, 0.2)
+    for split in (RowSplit, GroupSplit):
+        assert not split(fractions, seed=1).assign(rows).equals(split(fractions, seed=2).assign(rows))
+
+
+def test_groups_stay_together_and_rows_without_one_are_a_group() -> None:
+    groups = [None if i % 7 == 0 else f"u{i % 50}" for i in range(5000)]
+    found = GroupSplit(Fractions(0.5, 0.25, 0.25), seed=3).assign(pl.DataFrame({GROUP: groups}))
+    sides = pl.DataFrame({"group": groups, "split": found}).unique()
+    assert sides["group"].is_unique().all()
+    assert set(sides["split"]) == {0, 1, 2}
+
+
+def test_times_are_split_where_the_cuts_lie() -> None:
+    frame = pl.DataFrame({TIMESTAMP: [-(2**63), 9, 10, 19, 20, 2**63 - 1]})
+    assert TimeSplit(10, 20).assign(frame).to_list() == [0, 0, 1, 1, 2, 2]
+    assert TimeSplit(10, None).assign(frame).to_list() == [0, 0, 1, 1, 1, 1]
+    assert TimeSplit(20, 20).assign(frame).to_list() == [0, 0, 0, 0, 2, 2]
+    # The end of the last bin that there can be.
+    assert TimeSplit(2**63, None).assign(frame).to_list() == [0] * 6
 
 
 @pytest.mark.parametrize("batch", [7, 1000])
@@ -91,17 +139,23 @@ def test_files_and_batches_do_not_move_rows(
     for i, size in enumerate(cuts):
         parts.append(log / f"part{i}.csv")
         frame[sum(cuts[:i]) : sum(cuts[:i]) + size].write_csv(parts[-1])
-    whole = prepare_set(PLAIN, log / "whole.csv", output="whole", seed=3)
-    monkeypatch.setattr(sources, "BATCH_ROWS", batch)
-    cut = prepare_set(PLAIN, *parts, output="cut", seed=3)
+    whole = prepare_set(PLAIN, log / "whole.csv", output="whole", split={"seed": 3})
+    monkeypatch.setattr(_csv, "BLOCK", batch)
+    monkeypatch.setattr(plan, "PART_ROWS", batch)
+    cut = prepare_set(PLAIN, *parts, output="cut", split={"seed": 3})
     for name in SPLITS:
         assert pl.concat(cut.shards(name)).equals(pl.concat(whole.shards(name)))
 
 
-@pytest.mark.parametrize("options", [{}, {"fractions": Fractions(0.5, 0.3, 0.2), "seed": 5}, {"by_time": True}])
-def test_each_row_is_in_one_split(log: Path, prepare_set: Callable[..., PreparedSet], options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "split", [None, {"fractions": Fractions(0.5, 0.3, 0.2), "seed": 5}, {"by": "time"}, {"by": "group"}]
+)
+def test_each_row_is_in_one_split(
+    log: Path, prepare_set: Callable[..., PreparedSet], split: dict[str, Any] | None
+) -> None:
     numbered(200).with_columns(t=pl.int_range(200) // 3).write_parquet(log / "log.parquet")
-    found = rows_of(prepare_set({**PLAIN, "timestamp": "t"}, log / "log.parquet", **options))
+    document = {**PLAIN, "timestamp": "t", "group": "t"}
+    found = rows_of(prepare_set(document, log / "log.parquet", split=split))
     assert sorted(i for rows in found.values() for i in rows) == list(range(200))
     assert all(rows == sorted(rows) and rows for rows in found.values())
 
@@ -123,76 +177,119 @@ def test_a_file_cannot_be_in_two_splits(log: Path, prepare_set: Callable[..., Pr
         prepare_set(PLAIN, log / "*.csv", valid=[log / "day2.csv"])
 
 
-def test_a_split_by_file_takes_every_row() -> None:
-    assert FileSplit(2).assign(positions(3)).to_list() == [2, 2, 2]
-    assert FileSplit(1).assign(positions(0)).to_list() == []
+def histogram_of(*batches: Sequence[int]) -> TimeHistogram:
+    histogram = TimeHistogram()
+    for batch in batches:
+        histogram.update(np.array(batch, np.int64))
+    return histogram
 
 
-def cut_times(times: list[int], fractions: Fractions) -> TimeSplit:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log.parquet"
-        pl.DataFrame({"y": 0, "x": 0.0, "t": times}).write_parquet(path, row_group_size=4)
-        return split_by_time([RawFile(path, SCHEMA.columns)], SCHEMA, fractions)
+def expected_cut(times: Sequence[int], share: float) -> int:
+    """The first end of a bin that leaves the share below it, found by trying all."""
+    shift = 0
+    while (max(times) >> shift) - (min(times) >> shift) >= 2**20:
+        shift += 1
+    ends = sorted({((time >> shift) + 1) << shift for time in times})
+    return next(end for end in ends if sum(time < end for time in times) / len(times) >= share - 1e-12)
 
 
-@settings(deadline=None)
-@given(
-    times=st.lists(st.integers(-(10**4), 10**4) | st.integers(-(2**60), 2**60), min_size=2, max_size=30),
-    shares=st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.5, 0.0), (0.34, 0.33, 0.33), (1.0, 0.0, 0.0), (0.7, 0.0, 0.3)]),
+Times = st.one_of(
+    st.integers(0, 9), st.integers(-(10**4), 10**4), st.integers(-(2**22), 2**22), st.integers(-(2**63), 2**63 - 1)
 )
-def test_time_cuts_reach_their_shares_within_a_bin(times: list[int], shares: tuple[float, float, float]) -> None:
-    if min(times) == max(times):
-        times.append(times[0] + 1)
-    split = cut_times(times, Fractions(*shares))
-    bin_width = (max(times) - min(times)) // 2**20 + 1
-    cuts = [(split.valid_from, shares[0])]
-    if split.test_from is not None:
-        cuts.append((split.test_from, shares[0] + shares[1]))
-    for cut, share in cuts:
-        before = sum(t < cut for t in times) / len(times)
-        without_last_bin = sum(t < cut - bin_width for t in times) / len(times)
-        assert before >= share - 1e-9
-        assert without_last_bin < share or share == 1
-    assert (split.test_from is None) == (shares[2] == 0)
-    found = split.assign(pl.DataFrame({TIMESTAMP: sorted(times)})).to_list()
-    assert found == sorted(found)
+
+
+@pytest.mark.parametrize("shares", SHARES)
+@given(times=st.lists(Times, min_size=1, max_size=30))
+def test_time_cuts_lie_where_their_share_is_first_reached(times: list[int], shares: tuple[float, float, float]) -> None:
+    found = histogram_of(times).split(Fractions(*shares))
+    assert found.valid_from == expected_cut(times, shares[0])
+    assert found.test_from == (expected_cut(times, shares[0] + shares[1]) if shares[2] else None)
+    sides = found.assign(pl.DataFrame({TIMESTAMP: sorted(times)})).to_list()
+    assert sides == sorted(sides)
+    assert sides.count(0) >= shares[0] * len(times) - 1e-9
+    assert shares[1] or 1 not in sides
+    assert shares[2] or 2 not in sides
+
+
+@given(data=st.data(), times=st.lists(Times, min_size=1, max_size=30))
+def test_parts_of_a_histogram_merge_to_the_whole(data: st.DataObject, times: list[int]) -> None:
+    whole = histogram_of(times)
+    order = data.draw(st.permutations(times))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(times)), max_size=4)))
+    parts = [order[a:b] for a, b in zip([0, *cuts], [*cuts, len(times)], strict=True)]
+    merged = TimeHistogram()
+    for part in parts:
+        merged.merge(histogram_of(part))
+    for other in (merged, histogram_of(*parts)):
+        assert other.constant == whole.constant == (len(set(times)) == 1)
+        for shares in SHARES:
+            assert other.split(Fractions(*shares)) == whole.split(Fractions(*shares))
+
+
+def test_an_empty_histogram_adds_nothing() -> None:
+    histogram = histogram_of([1, 2], [])
+    histogram.merge(TimeHistogram())
+    assert histogram.split(Fractions(0.5, 0.5, 0.0)) == TimeSplit(2, None)
+    assert TimeHistogram().constant
+
+
+def test_memory_does_not_grow_with_the_rows() -> None:
+    draw = np.random.default_rng(0)
+    histogram = TimeHistogram()
+    for _ in range(20):
+        histogram.update(draw.integers(-(2**63), 2**63 - 1, 100_000))
+    # 2,000,000 distinct times in 2**20 bins at most, each with a key and a count of 8 bytes.
+    assert len(pickle.dumps(histogram)) < 16 * 2**20 + 1000
 
 
 def test_distinct_times_split_exactly() -> None:
     times = list(range(1000, 1100))
-    split = cut_times(times[::-1], Fractions(0.8, 0.1, 0.1))
+    split = histogram_of(times[::-1]).split(Fractions(0.8, 0.1, 0.1))
     found = split.assign(pl.DataFrame({TIMESTAMP: times})).to_list()
     assert found == [0] * 80 + [1] * 10 + [2] * 10
 
 
+def test_shares_that_float64_rounds_up_are_reached() -> None:
+    # 0.1 + 0.2 is a little more than 3 rows of 10.
+    times = pl.DataFrame({TIMESTAMP: range(10)})
+    found = histogram_of(range(10)).split(Fractions(0.1, 0.2, 0.7)).assign(times).to_list()
+    assert found == [0] + [1] * 2 + [2] * 7
+
+
 def test_rows_of_one_time_stay_together() -> None:
-    split = cut_times([1] * 5 + [2] * 90 + [3] * 5, Fractions(0.5, 0.25, 0.25))
+    split = histogram_of([1] * 5 + [2] * 90 + [3] * 5).split(Fractions(0.5, 0.25, 0.25))
     assert split.assign(pl.DataFrame({TIMESTAMP: [1, 2, 3]})).to_list() == [0, 0, 2]
 
 
 @pytest.mark.parametrize("times", [[-(2**63), 0, 2**63 - 1], [2**63 - 2, 2**63 - 1], [-(2**63), -(2**63) + 1]])
 def test_the_ends_of_the_integers_split_too(times: list[int]) -> None:
-    split = cut_times(times, Fractions(0.5, 0.5, 0.0))
-    found = split.assign(pl.DataFrame({TIMESTAMP: times})).to_list()
+    frame = pl.DataFrame({TIMESTAMP: times})
+    found = histogram_of(times).split(Fractions(0.5, 0.5, 0.0)).assign(frame).to_list()
     assert (found[0], found[-1]) == (0, 1)
+    assert histogram_of(times).split(Fractions(1.0, 0.0, 0.0)).assign(frame).to_list() == [0] * len(times)
 
 
-def test_one_time_cannot_be_split() -> None:
+def test_one_time_cannot_be_split(log: Path, prepare_set: Callable[..., PreparedSet]) -> None:
+    numbered(5).with_columns(t=pl.lit("2024-01-02")).write_csv(log / "log.csv")
     with pytest.raises(DataError, match="all rows have the same 't'; split by row instead"):
-        cut_times([7, 7, 7], Fractions(0.8, 0.1, 0.1))
+        prepare_set({**PLAIN, "timestamp": "t"}, log / "log.csv", split={"by": "time"})
 
 
-@pytest.mark.parametrize("by", ["row", "files", "time"])
+@pytest.mark.parametrize("by", ["row", "files", "time", "group"])
 def test_what_is_fitted_comes_from_training_rows_only(
     log: Path, prepare_set: Callable[..., PreparedSet], by: str
 ) -> None:
     document = {
         "label": "y",
         "timestamp": "t",
+        "group": "v",
         "keep": ["v", "price"],
         "features": [
             {"name": "v", "kind": "categorical", "encoding": "vocabulary"},
             {"name": "s", "kind": "sequence", "encoding": "vocabulary"},
+            {"name": "x", "kind": "cross", "of": ["v", "b"], "encoding": "vocabulary"},
+            {"name": "b", "column": "price", "kind": "bucketized", "edges": [100]},
+            {"name": "half", "column": "price", "kind": "bucketized", "buckets": 2, "encoding": "vocabulary"},
             {"name": "price", "kind": "numeric", "transforms": ["standardize"]},
         ],
     }
@@ -205,12 +302,13 @@ def test_what_is_fitted_comes_from_training_rows_only(
     if by == "files":
         found = prepare_set(document, log / "train.parquet", valid=[log / "valid.parquet"])
     else:
-        found = prepare_set(document, log / "all.parquet", by_time=by == "time")
+        found = prepare_set(document, log / "all.parquet", split={"by": by})
     train, valid = (pl.concat(found.shards(name)) for name in ("train", "valid"))
     # Every value occurs once: it is known if its row trains, and unseen otherwise.
     assert sorted(train["v"]) == list(range(2, 2 + train.height))
     assert valid.height > 0
-    assert set(valid["v"]) == {1}
+    assert set(valid["v"]) == set(valid["x"]) == {1}
+    assert abs(train["half"].to_list().count(2) / train.height - 0.5) < 0.02
     assert valid["s"].to_list() == [[1]] * valid.height
     prices = train["keep:price"].to_numpy()
     for rows in (train, valid):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import DataError
-from features import vocabulary
+from features import _tally
 from features.vocabulary import MISSING_ID, UNSEEN_ID, Vocabulary, VocabularyCounter
 
 VALUE = st.none() | st.sampled_from(["", "a", "b", "B", "é", "🙂", "10", "9"]) | st.text(max_size=3)
@@ -21,13 +21,6 @@ def count(*batches: Sequence[str | None]) -> VocabularyCounter:
     for batch in batches:
         counter.update(pl.Series(batch, dtype=pl.String))
     return counter
-
-
-def values_of(made: Vocabulary, candidates: Sequence[str | None]) -> list[str]:
-    """The values that a vocabulary knows, by id."""
-    known = {made.id(value): value for value in candidates if value is not None and made.id(value) != UNSEEN_ID}
-    assert sorted(known) == list(range(2, made.size))
-    return [known[i] for i in sorted(known)]
 
 
 def offline(made: Vocabulary, values: Sequence[str | None]) -> list[int]:
@@ -52,21 +45,55 @@ def test_values_below_min_count_are_unseen() -> None:
     assert counter.vocabulary(min_count=4).size == 2
 
 
+BATCHES = st.lists(st.lists(VALUE, max_size=12), max_size=6)
+
+
 @settings(deadline=None)
-@given(st.lists(st.lists(VALUE, max_size=12), max_size=6), st.integers(1, 3))
-def test_counts_of_parts_add_up_to_the_counts_of_the_whole(batches: list[list[str | None]], min_count: int) -> None:
-    everything = [value for batch in batches for value in batch]
+@given(BATCHES, BATCHES, st.integers(1, 3))
+def test_counts_of_parts_add_up_to_the_counts_of_the_whole(
+    batches: list[list[str | None]], others: list[list[str | None]], min_count: int
+) -> None:
+    everything = [value for batch in batches + others for value in batch]
     counts = Counter(value for value in everything if value is not None)
     # Texts sort by their UTF-8 bytes, as Python sorts them by code points.
     expected = [v for v, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if n >= min_count]
-    for parts in (batches, batches[::-1], [everything]):
-        assert values_of(count(*parts).vocabulary(min_count=min_count), everything) == expected
+    for parts in (batches + others, others[::-1] + batches, [everything]):
+        assert count(*parts).vocabulary(min_count=min_count).values.to_list() == expected
+    for first, second in ((batches, others), (others, batches)):
+        counter = count(*first)
+        counter.merge(count(*second))
+        assert counter.vocabulary(min_count=min_count).values.to_list() == expected
 
 
-def test_counts_survive_consolidation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vocabulary, "_CONSOLIDATE", 3)
-    made = count(["a", "b"], ["c", "b"], ["d", "d", "d"], ["a"], ["b"]).vocabulary(min_count=1)
-    assert values_of(made, ["a", "b", "c", "d"]) == ["b", "d", "a", "c"]
+def test_waiting_counts_are_added_up_when_they_outgrow_the_distinct_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tally, "_PENDING", 3)
+    tally = _tally.Tally(pl.String)
+    held = []
+    for i in range(200):
+        tally.update(pl.Series([f"{i % 20}", f"{i % 7}"]))
+        held.append(tally._total.height + tally._rows)
+    assert max(held) <= 2 * 20 + 2
+    assert dict(tally.counts().iter_rows()) == Counter(f"{j}" for i in range(200) for j in (i % 20, i % 7))
+
+
+def test_counts_beyond_32_bits_are_exact() -> None:
+    tally = _tally.Tally(pl.String)
+    tally.update(pl.Series(["a", "a", "a"]))
+    for _ in range(40):  # doubles
+        tally.merge(tally)
+    assert tally.counts().to_dicts() == [{"value": "a", "count": 3 * 2**40}]
+
+
+@settings(deadline=None)
+@given(st.lists(VALUE, max_size=20), st.lists(VALUE, max_size=30), st.integers(1, 3))
+def test_growth_never_moves_an_id(old: list[str | None], new: list[str | None], min_count: int) -> None:
+    before = count(old).vocabulary(min_count=1)
+    grown = count(new).vocabulary(min_count=min_count, grow=before)
+    assert grown.values[: len(before.values)].to_list() == before.values.to_list()
+    counts = Counter(v for v in new if v is not None and before.id(v) == UNSEEN_ID)
+    ordered = [v for v, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if n >= min_count]
+    assert grown.values[len(before.values) :].to_list() == ordered
+    assert [grown.id(v) for v in ordered] == list(range(before.size, grown.size))
 
 
 @settings(deadline=None)
@@ -87,7 +114,7 @@ def test_a_saved_vocabulary_loads_equal(tmp_path: Path) -> None:
     made.save(tmp_path / "v.parquet")
     loaded = Vocabulary.load(tmp_path / "v.parquet")
     assert loaded.digest == made.digest
-    assert values_of(loaded, ["b", "", "é", "🙂"]) == values_of(made, ["b", "", "é", "🙂"])
+    assert loaded.values.to_list() == made.values.to_list() == ["b", "", "é", "🙂"]
 
 
 def test_the_digest_tells_values_and_order_apart() -> None:

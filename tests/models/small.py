@@ -1,11 +1,12 @@
-"""A small schema with every kind of feature, and rows for it."""
+"""Small schemas, one of them with every kind of feature, and rows for them."""
 
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from features.fitted import FittedSchema, Fitter
+from features.fitted import FittedSchema
+from features.fitter import Fitter
 from features.schema import parse_schema
 from features.typed import LABEL
 
@@ -17,6 +18,19 @@ SCHEMA: dict[str, Any] = {
         {"name": "item", "kind": "categorical", "entity": "item"},
         {"name": "history", "kind": "sequence", "entity": "user", "of": "item", "max_length": 3},
         {"name": "price", "kind": "numeric", "entity": "item", "missing": 0},
+    ],
+}
+
+EVERY_KIND: dict[str, Any] = {
+    "label": "click",
+    "features": [
+        *SCHEMA["features"],
+        {"name": "income", "kind": "bucketized", "buckets": 4},
+        {"name": "level", "kind": "bucketized", "edges": [0.0], "encoding": "vocabulary"},
+        {"name": "rank", "kind": "numeric", "transforms": ["quantile"]},
+        {"name": "genres", "kind": "multivalued", "encoding": "vocabulary", "pooling": "sum"},
+        {"name": "user_by_item", "kind": "cross", "of": ["user", "item"]},
+        {"name": "user_by_level", "kind": "cross", "of": ["user", "level"], "encoding": "vocabulary"},
     ],
 }
 
@@ -32,8 +46,10 @@ def typed(rows: int, seed: int = 0) -> pl.DataFrame:
             "history": [[f"i{i}" for i in draw.integers(0, 50, n)] for n in draw.integers(0, 4, rows)],
             "price": draw.normal(size=rows),
             LABEL: draw.integers(0, 2, rows).astype(np.uint8),
+            "genres": [[f"g{i}" for i in draw.integers(0, 9, n)] for n in draw.integers(0, 4, rows)],
+            **dict.fromkeys(("income", "level", "rank"), draw.normal(size=rows)),
         },
-        schema_overrides={"history": pl.List(pl.String)},
+        schema_overrides={"history": pl.List(pl.String), "genres": pl.List(pl.String)},
     )
 
 

@@ -15,7 +15,7 @@ from features.tokens import token
 from kernels.addressing import Slot, rows_numpy, slot_seed
 from kernels.lookup.dispatch import build_lookup
 from models.embedding import EmbeddingSettings, FeatureEmbedding, Scope
-from tests.models.small import SCHEMA, fit
+from tests.models.small import EVERY_KIND, SCHEMA, fit
 
 MakeBatch = Callable[..., Batch]
 ALL = Scope(("user", "age", "item", "history", "price"))
@@ -78,6 +78,37 @@ def test_sum_pooling_adds(make_batch: MakeBatch) -> None:
     item, history = fields.split(4, dim=1)
     torch.testing.assert_close(history[0], 3 * item[0])
     torch.testing.assert_close(history[1], item[1])
+
+
+def test_buckets_lists_and_crosses_each_read_rows_of_their_own(make_batch: MakeBatch) -> None:
+    fitted = fit(EVERY_KIND)
+    embedding = build(fitted, [Scope(("level", "genres", "user_by_item", "user_by_level", "income"))])
+    genres, crossed = fitted.vocabularies["genres"], fitted.vocabularies["user_by_level"]
+    weights = table(embedding)
+    assert len(weights) == 4 + genres.size + crossed.size + 100  # a level is missing, unseen, below 0 or not
+    columns = [
+        pl.Series("level", [-1.0, 0.0, None]),
+        pl.Series("genres", [["g1", "g2"], [], ["g1"]], dtype=pl.List(pl.String)),
+        pl.Series("user", ["u1", None, "u2"]),
+        pl.Series("item", ["i1", "i2", None]),
+        pl.Series("income", [-9.0, 9.0, None]),
+    ]
+    batch = make_batch(3, schema=fitted, columns=columns)
+    (fields,) = embedding(batch.dense, batch.sparse)
+    level, several, by_item, by_level, income = fields.detach().split(4, dim=1)
+    torch.testing.assert_close(level, weights[[2, 3, 0]])
+    g1, g2 = (weights[4 + genres.id(name)] for name in ("g1", "g2"))
+    torch.testing.assert_close(several, torch.stack([g1 + g2, torch.zeros(4), g1]))
+    ids = [crossed.id(text) for text in ("2:u1=0", "-=1", "2:u2")]
+    assert ids[0] > 1
+    torch.testing.assert_close(by_level, weights[[4 + genres.size + i for i in ids]])
+
+    def rows(feature: str, *texts: str | None) -> torch.Tensor:
+        slot = Slot(key=0, seed=slot_seed(feature, 0), base=len(weights) - 100, rows=100, mixed=True)
+        return weights[rows_numpy(np.array([token(text) for text in texts]), slot)]
+
+    torch.testing.assert_close(by_item, rows("user_by_item", "2:u1=i1", "-=i2", "2:u2"))
+    torch.testing.assert_close(income, rows("income", "0", "3", None))
 
 
 def test_probes_are_concatenated_and_read_other_rows(fitted: FittedSchema, make_batch: MakeBatch) -> None:
@@ -148,7 +179,7 @@ def test_the_initial_rows_have_the_given_deviation(fitted: FittedSchema) -> None
     [
         ([Scope(("usr",))], {}, "'usr', which the schema lacks; did you mean 'user'"),
         ([ALL], {"rows": None}, "embedding.rows is missing; feature 'item' is hashed"),
-        ([Scope(("user",))], {"rows": 5}, "embedding.rows is set, but every feature has a vocabulary"),
+        ([Scope(("user",))], {"rows": 5}, "embedding.rows is set, but no feature is hashed"),
         ([ALL], {"rows": 2**31 - 1}, "the limit is 2,147,483,647"),
     ],
 )

@@ -28,7 +28,8 @@ def vocabulary_schema(sizes: dict[str, int]) -> FittedSchema:
     """A schema of vocabulary features of known sizes, the two reserved ids included."""
     features = [{"name": name, "kind": "categorical", "encoding": "vocabulary"} for name in sizes]
     schema = parse_schema({"label": "click", "features": features}, source="test")
-    return FittedSchema(schema, {}, {n: Vocabulary([f"{i}" for i in range(size - 2)]) for n, size in sizes.items()})
+    vocabularies = {n: Vocabulary([f"{i}" for i in range(size - 2)]) for n, size in sizes.items()}
+    return FittedSchema(schema, {}, {}, vocabularies)
 
 
 def finalmlp(fitted: FittedSchema, *, dim: int = 4, **settings: Any) -> FinalMLP:

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 
+import polars as pl
 import pytest
 import torch
 
 from common.errors import ConfigError
 from features.batch import Batch
+from features.encoded import EncodedRows
 from features.fitted import FittedSchema
+from features.typed import LABEL
 from kernels.lookup.interface import TableOptimizer
 from models.logistic_regression import LogisticRegression
-from models.ranker import parameter_count
+from models.ranker import Ranker, parameter_count
 from models.registry import MODELS, Architecture, build_model
+from tests.models.small import EVERY_KIND, fit, typed
 from tests.models.test_finalmlp import FRAPPE, vocabulary_schema
 
 MakeBatch = Callable[..., Batch]
@@ -19,6 +23,27 @@ MakeBatch = Callable[..., Batch]
 
 def architecture(name: str) -> Architecture:
     return Architecture.model_validate({"name": name, "embedding": {"dim": 4, "rows": 200, "init_std": 0.1}})
+
+
+def learn(model: Ranker, batch: Batch, *, steps: int) -> list[float]:
+    """Train on one batch; the losses."""
+    assert batch.label is not None
+    adam = torch.optim.Adam(model.parameters(), lr=0.02)
+    losses = []
+    for _ in range(steps):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(batch.dense, batch.sparse), batch.label)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    return losses
+
+
+def score(model: Ranker, fitted: FittedSchema, rows: pl.DataFrame) -> torch.Tensor:
+    batch = Batch.of(EncodedRows.of(rows, fitted.schema))
+    with torch.no_grad():
+        logits: torch.Tensor = model(batch.dense, batch.sparse)
+    return logits
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -29,18 +54,39 @@ def test_every_ranker_learns_a_small_set_by_heart(
     torch.manual_seed(0)
     optimizer = TableOptimizer(kind="adagrad", learning_rate=0.5) if fused else None
     model = build_model(architecture(name), fitted, optimizer=optimizer)
-    batch = make_batch(24)
-    assert batch.label is not None
-    adam = torch.optim.Adam(model.parameters(), lr=0.02)
-    losses = []
-    for _ in range(200):
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(batch.dense, batch.sparse), batch.label)
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        losses.append(loss.item())
+    losses = learn(model, make_batch(24), steps=200)
     assert losses[0] > 0.5
     assert losses[-1] < 0.25
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_ranker_learns_from_every_kind_of_feature(make_batch: MakeBatch, name: str) -> None:
+    fitted = fit(EVERY_KIND)
+    torch.manual_seed(0)
+    model = build_model(architecture(name), fitted)
+    losses = learn(model, make_batch(64, schema=fitted), steps=200)
+    assert losses[-1] < 0.25 < losses[0]
+    # What it learnt is in every feature: each alone, of another row, moves the score.
+    rows = fitted.encode(typed(64, seed=1))
+    scored = score(model, fitted, rows)
+    for feature in fitted.schema.features:
+        moved = score(model, fitted, rows.with_columns(pl.col(feature.name).reverse()))
+        assert (moved - scored).abs().max() > 0.01, feature.name
+
+
+def test_a_cross_tells_what_its_two_features_cannot() -> None:
+    crossed = [f for f in EVERY_KIND["features"] if f["name"] in ("user", "level", "user_by_level")]
+    rows = typed(200)
+    parity = (pl.col("user").str.tail(1).cast(pl.Int64) + (pl.col("level") >= 0)) % 2
+    rows = rows.with_columns(parity.cast(pl.UInt8).alias(LABEL))
+    losses = []
+    for features in (crossed, crossed[:2]):
+        fitted = fit({"label": "click", "features": features})
+        model = build_model(Architecture(name="lr"), fitted)
+        batch = Batch.of(EncodedRows.of(fitted.encode(rows), fitted.schema))
+        losses.append(learn(model, batch, steps=300)[-1])
+    assert losses[0] < 0.1
+    assert losses[1] > 0.5
 
 
 @pytest.mark.parametrize("name", MODELS)

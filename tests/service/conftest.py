@@ -6,7 +6,8 @@ import httpx2 as httpx
 import pytest
 from starlette.testclient import TestClient
 
-from features.prepare import Inputs, prepare
+from features.preparation.plan import Inputs
+from features.preparation.prepare import prepare
 from features.schema import parse_schema
 from service.app import create_app
 from service.router import Router

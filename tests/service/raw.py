@@ -23,6 +23,11 @@ SCHEMA: dict[str, Any] = {
         {"name": "device", "kind": "categorical", "encoding": "vocabulary"},
         {"name": "warmth", "column": "temperature", "kind": "numeric", "transforms": ["minmax"]},
         {"name": "raw", "kind": "numeric", "missing": 0.0},
+        {"name": "age_band", "column": "age", "kind": "bucketized", "entity": "user", "buckets": 4},
+        {"name": "cheap", "column": "price", "kind": "bucketized", "entity": "item", "edges": [0.0, 5.0]},
+        {"name": "tag", "column": "tags", "kind": "multivalued", "entity": "item", "separator": "|", "max_length": 1},
+        {"name": "band_by_category", "kind": "cross", "of": ["age_band", "category"]},
+        {"name": "cheap_by_hour", "kind": "cross", "of": ["cheap", "hour"], "encoding": "vocabulary"},
     ],
 }
 
@@ -117,7 +122,7 @@ def as_request(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A raw row as the body that scores it."""
     given: dict[str, dict[str, Any]] = {"user": {}, "context": {}, "item": {}}
     for feature in SCHEMA["features"]:
-        if feature["name"] not in SCHEMA["entities"].values():
+        if feature["name"] not in SCHEMA["entities"].values() and feature["kind"] != "cross":
             given[feature.get("entity", "context")][feature["name"]] = row[feature.get("column", feature["name"])]
     return {
         "user_id": row["user_id"],

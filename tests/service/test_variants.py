@@ -8,7 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from common.errors import ArtifactError, ConfigError
-from features.prepare import Inputs, prepare
+from features.preparation.plan import Inputs
+from features.preparation.prepare import prepare
 from features.schema import parse_schema
 from service.app import create_app
 from service.example import example_request
@@ -62,12 +63,34 @@ def test_each_variant_takes_its_own_features_of_a_request(trained: Trained) -> N
     assert _scores(both, "lr", {**full, "context": {"weekdya": 3}}) is None
 
 
-def test_variants_that_disagree_on_a_feature_are_refused(trained: Trained, tmp_path: Path) -> None:
-    write_log(tmp_path / "log.csv", 300, seed=0)
-    features = [{**f, "entity": "user"} if f["name"] == "hour" else f for f in SCHEMA["features"]]
+def _trained_with(folder: Path, changes: dict[str, dict[str, Any]]) -> Path:
+    """An artifact ``odd`` of a schema in which some features are declared otherwise."""
+    write_log(folder / "log.csv", 300, seed=0)
+    features = [changes.get(f["name"], f) for f in SCHEMA["features"]]
     schema = parse_schema({**SCHEMA, "features": features}, source="test")
-    prepare(schema, Inputs([str(tmp_path / "log.csv")]), tmp_path / "prepared")
-    odd = train_on(tmp_path / "prepared", tmp_path / "odd", {"name": "lr"})
+    prepare(schema, Inputs([str(folder / "log.csv")]), folder / "prepared")
+    return train_on(folder / "prepared", folder / "odd", {"name": "lr"})
+
+
+def test_variants_may_encode_what_a_request_gives_in_their_own_ways(trained: Trained, tmp_path: Path) -> None:
+    changes: dict[str, dict[str, Any]] = {
+        "age": {"name": "age", "kind": "bucketized", "entity": "user", "edges": [30, 50], "encoding": "vocabulary"},
+        "tags": {"name": "tags", "kind": "multivalued", "entity": "item", "separator": "|"},
+        # What is a cross here is a feature of the request there.
+        "cheap_by_hour": {"name": "device_by_hour", "kind": "cross", "of": ["device", "hour"]},
+        "raw": {"name": "cheap_by_hour", "column": "raw", "kind": "numeric"},
+    }
+    both = load_variants([trained.lr, _trained_with(tmp_path, changes)])
+    request = good_request()
+    full = {**request, "context": {**request["context"], "cheap_by_hour": 0.5}}
+    young = {**full, "user": {**request["user"], "age": 20}}
+    assert len(_scores(both, "odd", full)) == 3
+    assert _scores(both, "odd", full) != _scores(both, "odd", young)
+    assert _scores(both, "lr", full) == _scores(load_variants([trained.lr]), "lr", request)
+
+
+def test_variants_that_disagree_on_a_feature_are_refused(trained: Trained, tmp_path: Path) -> None:
+    odd = _trained_with(tmp_path, {"hour": {"name": "hour", "kind": "categorical", "entity": "user"}})
     with pytest.raises(ConfigError, match="'hour' is categorical of the context to 'lr' and categorical of the user"):
         load_variants([trained.lr, odd])
 
@@ -86,6 +109,6 @@ def test_the_example_fits_every_schema(trained: Trained) -> None:
     for scorer in load_variants([trained.finalmlp, trained.other]):
         example = example_request(scorer.artifact.fitted.schema)
         assert len(_scores([scorer], scorer.variant, example)) == 2
-        assert example["user"].keys() == {"age", "recent_ads"}
+        assert example["user"].keys() == {"age", "recent_ads", "age_band"}
         assert example["candidates"][0]["features"].keys() == {"category", "price", "tags"}
         assert len(example["context"]) == 3

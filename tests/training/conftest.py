@@ -10,7 +10,8 @@ import pytest
 
 from common.errors import ConfigError
 from common.settings import validate
-from features.prepare import Inputs, prepare
+from features.preparation.plan import Inputs
+from features.preparation.prepare import prepare
 from features.schema import parse_schema
 from training.run import RunSettings
 

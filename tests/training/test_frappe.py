@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from features.loaders import frappe
-from features.prepare import Inputs, prepare
+from features.preparation.plan import Inputs
+from features.preparation.prepare import prepare
 from features.schema import load_schema
 from training.artifact import Artifact
 from training.loop import train

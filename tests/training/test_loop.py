@@ -16,10 +16,11 @@ import yaml
 
 from common.errors import ArtifactError, ConfigError, DataError
 from evaluation.auc import auc
-from features.prepare import Inputs, prepare
+from features.preparation.plan import Inputs, SplitSettings
+from features.preparation.prepare import prepare
+from features.preparation.split import Fractions
 from features.prepared import PreparedSet
 from features.schema import parse_schema
-from features.split import Fractions
 from tests.training.conftest import SCHEMA, MakeRun, write_log
 from training.artifact import Artifact
 from training.loop import train
@@ -126,7 +127,9 @@ def test_an_existing_artifact_is_kept_unless_told(make_run: MakeRun) -> None:
 def test_a_set_that_cannot_judge_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
     write_log(tmp_path / "log.parquet", 500)
     schema = parse_schema(SCHEMA, source="test")
-    prepare(schema, Inputs([str(tmp_path / "log.parquet")]), tmp_path / "all_train", fractions=Fractions(1, 0, 0))
+    prepare(
+        schema, Inputs([str(tmp_path / "log.parquet")]), tmp_path / "all_train", split=SplitSettings(Fractions(1, 0, 0))
+    )
     with pytest.raises(ConfigError, match="has no valid rows"):
         train(make_run(data=str(tmp_path / "all_train")))
     one_class = pl.read_parquet(tmp_path / "log.parquet").with_columns(click=pl.lit(0))

@@ -1,0 +1,63 @@
+"""A piece of a raw file: what one worker reads at once, and what it found there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive rows of one raw file. Small and picklable: it names the rows and does not hold them.
+
+    Attributes:
+        path: The file.
+        first: Position in the file of its first row, from 0; bad rows count too, blank lines do not.
+        rows: Rows in it, bad ones included.
+        start: In csv and tsv, the byte where it starts, in the unpacked stream of a ``.gz``; in Parquet, ``first``.
+        stop: The byte, or row, after its last.
+        size: Bytes of the whole file on disk when it was cut; another size later means that it changed.
+    """
+
+    path: Path
+    first: int
+    rows: int
+    start: int
+    stop: int
+    size: int
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used.
+
+    Attributes:
+        position: Which row of the file, from 0.
+        column: The column that is wrong, where it is one.
+        reason: What is wrong, as the end of a sentence: ``has 3 fields, not 40``.
+        text: What the row looks like, at most ``TEXT`` characters of it.
+    """
+
+    position: int
+    column: str | None
+    reason: str
+    text: str
+
+
+TEXT = 1_000
+"""Characters of a bad row that are kept."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """The rows of a piece.
+
+    Attributes:
+        frame: The good rows: the wanted columns in the wanted order.
+        positions: Int64: which row of the file, from 0, each good row is.
+        bad: The others, in order.
+    """
+
+    frame: pl.DataFrame
+    positions: pl.Series
+    bad: list[BadRow]
