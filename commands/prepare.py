@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
 from commands._console import console, progress_bar, table
 
@@ -185,7 +186,7 @@ def _feature(column: dict[str, Any]) -> tuple[str, ...]:
     if "distinct" in column:
         distinct = f"{'' if column['distinct_exact'] else '~'}{column['distinct']:,}"
     if "top" in column:
-        values.append(", ".join(f"{top['value'] or repr('')} {top['share']:.1%}" for top in column["top"]))
+        values.append(", ".join(f"{escape(top['value']) or repr('')} {top['share']:.1%}" for top in column["top"]))
     if "min" in column:
         mean = "" if column["mean"] is None else f", mean {column['mean']:.4g}"
         values.append(f"{column['min']:.4g} .. {column['max']:.4g}{mean}")

@@ -65,6 +65,13 @@ def test_bad_rows_are_reported(plexrank: Plexrank) -> None:
     assert len(Path("out/quarantine/part-00000.jsonl").read_text().splitlines()) == 2
 
 
+def test_values_that_look_like_markup_are_shown_as_they_are(plexrank: Plexrank) -> None:
+    pl.DataFrame({"click": [0, 1] * 50, "user": ["[/]"] * 100, "price": range(100)}).write_csv("0.csv")
+    done = plexrank("prepare", "--schema", "schema.yaml", "--input", "0.csv", "--output", "out")
+    assert done.code == 0, done
+    assert "[/] 100.0%" in done.out
+
+
 def test_a_split_by_group(plexrank: Plexrank) -> None:
     done = plexrank(
         "prepare", "--schema", "schema.yaml", "--input", "0.csv", "--output", "out", "--split-by", "group",
