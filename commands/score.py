@@ -1,11 +1,16 @@
 """plexrank score: an artifact's scores, written beside each row's keys."""
 
+import contextlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands._console import console, shown
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def score(
@@ -19,8 +24,6 @@ def score(
 
     Example: plexrank score --artifact runs/today/artifact --data prepared --output scores.parquet
     """
-    import polars as pl
-
     from common.errors import ConfigError
     from training.predictions import open_both, predictions
 
@@ -31,16 +34,30 @@ def score(
     if not output.parent.is_dir():
         raise ConfigError(f"{output.parent} is no folder; create it, or choose another")
     loaded, prepared = open_both(artifact, data)
-    scored = pl.concat(list(shown(predictions(loaded, prepared, split), prepared.rows(split))))
     partial = output.with_name(f".{output.name}.partial")
     try:
-        if output.suffix == ".parquet":
-            scored.write_parquet(partial, compression="zstd")
-        else:
-            scored.write_csv(partial, separator="," if output.suffix == ".csv" else "\t")
+        rows, mean = _write(shown(predictions(loaded, prepared, split), prepared.rows(split)), partial, output.suffix)
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
-    console.print(
-        f"Wrote {output}: {scored.height:,} rows, mean score {scored.select(pl.col('score').mean()).item():.5f}."
-    )
+    console.print(f"Wrote {output}: {rows:,} rows, mean score {mean:.5f}.")
+
+
+def _write(frames: "Iterable[pl.DataFrame]", path: Path, suffix: str) -> tuple[int, float]:
+    """Write frames one after the other; gives the rows and their mean score."""
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    rows, total = 0, 0.0
+    with path.open("wb") as file, contextlib.ExitStack() as open_writer:
+        parquet = None
+        for frame in frames:
+            if suffix == ".parquet":
+                table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+                parquet = parquet or open_writer.enter_context(pq.ParquetWriter(file, table.schema, compression="zstd"))
+                parquet.write_table(table)
+            else:
+                frame.write_csv(file, separator="," if suffix == ".csv" else "\t", include_header=not rows)
+            rows += frame.height
+            total += frame.select(pl.col("score").sum()).item()
+    return rows, total / rows

@@ -78,6 +78,25 @@ def test_it_learns_what_there_is_to_learn(make_run: MakeRun) -> None:
     assert records.start[2:] == (PreparedSet(make_run().data).rows("train"), -(-records.start[2] // 128))
 
 
+def test_it_learns_as_well_from_windows_as_from_a_whole_split(make_run: MakeRun, tmp_path: Path) -> None:
+    reached = {}
+    for memory in (2048, 0.05):  # 10^6 bytes; all 4,800 rows, and windows of 384 of them
+        settings = {"batch_size": 128, "epochs": 20, "shuffle_memory_mb": memory}
+        outcome = train(make_run(training=settings, output=str(tmp_path / f"run{memory}")))
+        reached[memory] = outcome.reports["test"].metric("auc").value
+    assert reached[0.05] == pytest.approx(reached[2048], abs=0.02)
+    assert reached[0.05] != reached[2048]
+
+
+@pytest.mark.slow
+def test_a_worker_process_changes_nothing(make_run: MakeRun, tmp_path: Path) -> None:
+    trained = [
+        weights(train(make_run(training={"workers": workers}, output=str(tmp_path / f"run{workers}"))).artifact)
+        for workers in (0, 1)
+    ]
+    assert trained[0] == trained[1]
+
+
 def test_the_artifact_holds_the_best_epoch_not_the_last(make_run: MakeRun) -> None:
     records = Records()
     # A learning rate that overshoots, so that later epochs are worse.
@@ -171,7 +190,7 @@ def wait_for_epochs(run: RunSettings, process: subprocess.Popen[str], epochs: in
 def start(command: list[str]) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, cwd=Path(__file__).parents[2], env=environment, text=True,
+        command, cwd=Path(__file__).parents[2], env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -188,6 +207,19 @@ def test_ctrl_c_leaves_the_best_artifact_so_far(long_run: tuple[RunSettings, lis
     assert artifact.manifest["provenance"]["interrupted"] is True
     assert artifact.manifest["provenance"]["best_epoch"] >= 1
     assert "Wrote" in output
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_a_run_with_worker_processes(long_run: tuple[RunSettings, list[str]]) -> None:
+    run, command = long_run
+    process = start([*command, "--set", "training.workers=2"])
+    wait_for_epochs(run, process, 1)
+    # A terminal sends it to the whole group, workers too.
+    os.killpg(process.pid, signal.SIGINT)
+    _, problem = process.communicate(timeout=60)
+    assert process.returncode == 130, problem
+    assert "Traceback" not in problem
+    assert Artifact.load(run.output / "artifact").manifest["provenance"]["interrupted"] is True
 
 
 def test_kill_leaves_nothing_a_command_takes_for_whole(long_run: tuple[RunSettings, list[str]]) -> None:
