@@ -3,12 +3,16 @@
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from common.errors import ConfigError, InstallError, PlexrankError
 from features.preparation.engine import Job, Result
 from features.preparation.plan import Part
+
+_PATIENCE = 10.0  # seconds
+_MEND = "mend RAY_ADDRESS, or use --engine local"
 
 
 class RayEngine:
@@ -44,13 +48,14 @@ class RayEngine:
             "runtime_env": {"env_vars": {"POLARS_MAX_THREADS": "1"}},
         }
         try:
-            if os.environ.get("RAY_ADDRESS"):
+            if address := os.environ.get("RAY_ADDRESS"):
+                _reach(address)
                 ray.init(**quiet)
             else:
                 ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as problem:
             reason = str(problem).strip().splitlines()[0]
-            raise ConfigError(f"Ray cannot be reached: {reason}; mend RAY_ADDRESS, or use --engine local") from None
+            raise ConfigError(f"Ray cannot be reached: {reason}; {_MEND}") from None
 
     def map(self, function: Callable[[Job, Part], Result], job: Job, parts: Sequence[Part]) -> Iterator[Result]:
         """See :class:`features.preparation.engine.Engine`."""
@@ -79,3 +84,14 @@ class RayEngine:
             if isinstance(outcome, PlexrankError):
                 raise outcome
             yield outcome
+
+
+def _reach(address: str) -> None:
+    """Refuse a cluster that does not answer: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "/" in host:
+        return  # a name of Ray's, or an address of another protocol
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as problem:
+        raise ConfigError(f"no Ray cluster answers at RAY_ADDRESS {address}: {problem}; {_MEND}") from None

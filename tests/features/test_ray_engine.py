@@ -1,5 +1,7 @@
 """Preparation over a local Ray of two workers gives what one machine gives, to the byte."""
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -25,13 +27,13 @@ features:
 """
 
 
-def prepare(folder: Path, output: str, engine: str, *options: str) -> subprocess.CompletedProcess[str]:
+def prepare(folder: Path, output: str, engine: str, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "commands.main", "prepare", "--schema", "schema.yaml", "--input", "log.parquet"]
-    command += ["--split-by", "time", "--output", output, "--engine", engine, "--workers", "2", *options]
+    command += ["--split-by", "time", "--output", output, "--engine", engine, "--workers", "2"]
     return subprocess.run(
         command,
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(folder)},
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": str(folder), **more},
         capture_output=True,
         text=True,
     )
@@ -77,3 +79,15 @@ def test_a_mistake_is_the_same_sentence(logged: Path) -> None:
     assert "plexrank: log.parquet, row 700001: label 'y' is 7, neither 0 nor 1" in ray.stderr
     assert ray.stderr.splitlines()[-1] == local.stderr.splitlines()[-1]
     assert "Traceback" not in ray.stderr
+
+
+def test_a_cluster_that_is_gone_is_said_at_once(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    (tmp_path / "schema.yaml").write_text(SCHEMA)
+    (tmp_path / "log.parquet").touch()
+    done = prepare(tmp_path, "out", "ray", RAY_ADDRESS=address)
+    assert done.returncode == 2
+    (said,) = done.stderr.splitlines()
+    assert said.startswith(f"plexrank: no Ray cluster answers at RAY_ADDRESS {address}: ")
