@@ -41,15 +41,24 @@ class Batch:
         values, lengths = _by_key(rows)
         return cls(
             dense=torch.from_numpy(rows.dense),
-            sparse=KeyedJaggedTensor(
-                keys=[feature.name for feature in rows.schema.sparse],
-                values=values,
-                lengths=lengths,
-                stride=len(rows),
-            ),
+            sparse=keyed([feature.name for feature in rows.schema.sparse], len(rows), values, lengths),
             label=None if rows.label is None else torch.from_numpy(rows.label),
             group=None if rows.group is None else torch.from_numpy(rows.group),
         )
+
+
+def keyed(keys: list[str], rows: int, values: Tensor, lengths: Tensor | None) -> KeyedJaggedTensor:
+    """Sparse values by key.
+
+    Args:
+        keys: The K sparse features.
+        rows: Rows B.
+        values: Int64, key by key and row by row.
+        lengths: How many values each key has in each row, int64 ``[K * B]``; None where each has one.
+    """
+    if lengths is None:
+        lengths = _ones(len(values))
+    return KeyedJaggedTensor(keys=keys, values=values, lengths=lengths, stride=rows)
 
 
 def batches(rows: EncodedRows, size: int) -> Iterator[Batch]:
@@ -59,11 +68,11 @@ def batches(rows: EncodedRows, size: int) -> Iterator[Batch]:
         yield Batch.of(rows.take(positions[start : start + size]))
 
 
-def _by_key(rows: EncodedRows) -> tuple[Tensor, Tensor]:
-    """Values and lengths as a KeyedJaggedTensor has them: key by key."""
+def _by_key(rows: EncodedRows) -> tuple[Tensor, Tensor | None]:
+    """Values and lengths for :func:`keyed`."""
     one_hot = np.ascontiguousarray(rows.categorical.T)
     if not rows.lists:
-        return torch.from_numpy(one_hot).flatten(), _ones(one_hot.size)
+        return torch.from_numpy(one_hot).flatten(), None
     next_one_hot, ones = iter(one_hot), np.ones(len(rows), np.int64)
     values, lengths = [], []
     for feature in rows.schema.sparse:
@@ -79,6 +88,6 @@ def _by_key(rows: EncodedRows) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=4)
 def _ones(count: int) -> Tensor:
-    """Lengths of values that come one a row; batches of one size share them, also on their way between processes."""
+    """Lengths of values that come one a row; batches of one size share them."""
     with torch.inference_mode(False):  # whatever mode the first to ask is in
         return torch.ones(count, dtype=torch.int64)

@@ -36,6 +36,7 @@ class ClickDataset(IterableDataset[Batch]):
 
     Attributes:
         batches: The rank's batches in an epoch, the same number on every rank.
+        batch_size: As given.
         workers: As given.
         settings: All that the order depends on but the rank, as json.
 
@@ -57,7 +58,7 @@ class ClickDataset(IterableDataset[Batch]):
         world_size: int = 1,
         workers: int = 0,
     ) -> None:
-        self.workers = workers
+        self.batch_size, self.workers = batch_size, workers
         self._turns = max(workers, 1)
         self._shards = prepared.reader(split)
         rows, streams = prepared.rows(split), world_size * self._turns

@@ -2,18 +2,22 @@
 
 import contextlib
 import signal
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from itertools import islice, zip_longest
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from common.errors import ConfigError, PlexrankError
+from features._parcel import Parcel
 from features._prefetch import prefetched
 from features.batch import Batch
 from features.dataset import ClickDataset
 
-_AHEAD = 4  # batches that wait, of each worker
+_AHEAD = 4  # batches that wait where a thread makes them
+_PARCELS_AHEAD = 2  # parcels that wait, of each worker
+_PARCEL_ROWS = 32_768  # of a parcel, unless a batch has more
 
 
 class Feed:
@@ -30,13 +34,14 @@ class Feed:
         self._dataset = dataset
         self._epoch, self._batch = 0, 0
         self._start = torch.zeros(2, dtype=torch.int64)
-        self._loader: DataLoader[Batch | PlexrankError] | None = None
+        self._loader: DataLoader[Parcel | PlexrankError] | None = None
         if dataset.workers:
             self._loader = DataLoader(
-                _Worker(dataset, self._start.share_memory_()),
+                # As many batches in every parcel of every worker, so that turns can be taken batch by batch.
+                _Worker(dataset, self._start.share_memory_(), max(1, _PARCEL_ROWS // dataset.batch_size)),
                 batch_size=None,
                 num_workers=dataset.workers,
-                prefetch_factor=_AHEAD,
+                prefetch_factor=_PARCELS_AHEAD,
                 persistent_workers=True,
                 # Forked, polars would wait for threads that the child does not have.
                 multiprocessing_context="spawn",
@@ -81,7 +86,7 @@ class Feed:
                 )
         self._epoch, self._batch = state["epoch"], state["batch"]
 
-    def _from_workers(self, loader: "DataLoader[Batch | PlexrankError]") -> Generator[Batch]:
+    def _from_workers(self, loader: "DataLoader[Parcel | PlexrankError]") -> Generator[Batch]:
         self._start.copy_(torch.tensor([self._epoch, self._batch]))
         # Workers inherit the mask: Ctrl-C is for the main process, which ends them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -89,27 +94,38 @@ class Feed:
             made = iter(loader)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for batch in made:
-            if isinstance(batch, PlexrankError):
-                raise batch
-            yield batch
+        parcels = _unwrapped(made)
+        while turns := list(islice(parcels, self._dataset.workers)):
+            # Workers take turns batch by batch, and the later ones may be the first to have no more.
+            for turn in zip_longest(*turns):
+                yield from (batch for batch in turn if batch is not None)
 
 
-class _Worker(IterableDataset[Batch | PlexrankError]):
+class _Worker(IterableDataset[Parcel | PlexrankError]):
     """What a worker process iterates, once an epoch.
 
     Args:
         dataset: The dataset.
         start: Epoch and batch to start from, in memory that the main process writes to.
+        parcel: Batches of a parcel; the last one takes what is left.
     """
 
-    def __init__(self, dataset: ClickDataset, start: torch.Tensor) -> None:
-        self._dataset, self._start = dataset, start
+    def __init__(self, dataset: ClickDataset, start: torch.Tensor, parcel: int) -> None:
+        self._dataset, self._start, self._parcel = dataset, start, parcel
 
-    def __iter__(self) -> Iterator[Batch | PlexrankError]:
+    def __iter__(self) -> Iterator[Parcel | PlexrankError]:
         epoch, batch = self._start.tolist()
         try:
-            yield from self._dataset.batches_from(epoch, batch)
+            with contextlib.closing(self._dataset.batches_from(epoch, batch)) as made:
+                while batches := list(islice(made, self._parcel)):
+                    yield Parcel.of(batches)
         except PlexrankError as problem:
             # As an item: raised, it would reach the user wrapped in traces.
             yield problem
+
+
+def _unwrapped(items: Iterable[Parcel | PlexrankError]) -> Iterator[Iterator[Batch]]:
+    for item in items:
+        if isinstance(item, PlexrankError):
+            raise item
+        yield item.batches()

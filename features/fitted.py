@@ -65,12 +65,12 @@ class FittedSchema:
             The same rows: Int64 tokens or ids, List(Int64) lists (never null), Float32 numerics.
         """
         typed = with_crosses(typed, self.schema, self.schema.crosses, self.edges)
-        columns: list[pl.Expr | pl.Series] = []
+        columns: list[pl.Expr | pl.Series] = [*encoded(typed, self.schema.numeric, self.statistics)]
         for feature in self.schema.features:
             column = pl.col(feature.name)
             if feature.kind == "numeric":
-                columns.append(encoded(typed[feature.name], feature, self.statistics.get(feature.name)))
-            elif feature.kind == "bucketized":
+                continue
+            if feature.kind == "bucketized":
                 columns.append(self._bucketized(feature, typed[feature.name]))
             elif isinstance(feature, ListFeature):
                 length = feature.max_length

@@ -61,9 +61,9 @@ class Fitter:
         """Learn from a batch of typed rows."""
         edges = self._kept.edges if self._kept else self._given_edges
         typed = with_crosses(typed, self._schema, [c for c in self._schema.crosses if c.name in self._counters], edges)
+        numbers = logged(typed, [feature for feature in self._schema.numeric if feature.name in self._numerics])
         for name, state in self._numerics.items():
-            feature = self._schema.feature(name)
-            state.update(logged(typed[name], feature) if feature.kind == "numeric" else typed[name])
+            state.update(numbers[name] if name in numbers.columns else typed[name])
         for name, counter in self._counters.items():
             values = typed[name]
             if isinstance(self._schema.feature(name), ListFeature):

@@ -5,7 +5,7 @@ Everything is computed in float64 and rounded to float32 once, at the end.
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -106,44 +106,50 @@ class NumericState:
         return self._sketch.edges(buckets)
 
 
-def logged(values: pl.Series, feature: NumericFeature) -> pl.Series:
-    """Float64 values after the feature's ``log1p`` steps, before its fitted transform."""
-    for _ in range(feature.transforms.count("log1p")):
-        if not (values < 0).any():
-            values = values.log1p()
-            continue
-        # Below zero apart: its sign would make 0 of -0.
-        expr = pl.when(pl.lit(values) < 0).then(-(-pl.lit(values)).log1p()).otherwise(pl.lit(values).log1p())
-        values = pl.select(expr).to_series()
-    return values
-
-
-def encoded(values: pl.Series, feature: NumericFeature, statistics: NumericStatistics | None) -> pl.Series:
-    """Values through the whole chain.
+def logged(values: pl.DataFrame, features: Sequence[NumericFeature]) -> pl.DataFrame:
+    """Float64 values after their features' ``log1p`` steps, before the fitted transforms.
 
     Args:
-        values: The raw values, Float64; null is missing.
-        feature: Its declaration.
-        statistics: Needed where the chain ends in a fitted transform.
+        values: The raw values, Float64: a column a feature, others beside them; null is missing.
+        features: Which columns.
 
     Returns:
-        Float32 values under the feature's name; null only where ``missing: mask``. Infinite where float32 cannot hold
-        the result.
+        A column a feature.
     """
-    if feature.missing != "mask":
-        values = values.fill_null(feature.missing)
-    array = logged(values, feature).to_numpy()  # null becomes NaN
+    return values.select(_logged(pl.col(feature.name), feature).alias(feature.name) for feature in features)
+
+
+def encoded(
+    values: pl.DataFrame, features: Sequence[NumericFeature], statistics: Mapping[str, NumericStatistics]
+) -> pl.DataFrame:
+    """Values through their whole chains.
+
+    Args:
+        values: As for :func:`logged`.
+        features: Which columns.
+        statistics: Of those features whose chain ends in a fitted transform.
+
+    Returns:
+        A Float32 column a feature; null only where ``missing: mask``. Infinite where float32 cannot hold the result.
+    """
+    if not features:
+        return pl.DataFrame()
+    filled = (
+        pl.col(feature.name).fill_null(pl.lit(None if feature.missing == "mask" else feature.missing, pl.Float64))
+        for feature in features
+    )
+    array = logged(values.select(filled), features).to_numpy(order="fortran").copy("F")  # null becomes NaN
     with np.errstate(over="ignore"):
-        if feature.fitted_transform == "quantile":
-            assert statistics is not None
-            array = _ranks(array, statistics)
-        elif feature.fitted_transform is not None:
-            assert statistics is not None
-            shift, scale = statistics.shift_and_scale(feature.fitted_transform)
-            # Not in polars: it multiplies a long column by the reciprocal, which rounds otherwise than a quotient.
-            array = (array - shift) / scale
-        array = array.astype(np.float32)
-    return pl.Series(feature.name, array).fill_nan(None)
+        for column, feature in zip(array.T, features, strict=True):
+            if feature.fitted_transform == "quantile":
+                column[:] = _ranks(column, statistics[feature.name])
+            elif feature.fitted_transform is not None:
+                shift, scale = statistics[feature.name].shift_and_scale(feature.fitted_transform)
+                # Not in polars: it multiplies a long column by the reciprocal, which rounds otherwise than a quotient.
+                column -= shift
+                column /= scale
+        rounded = array.astype(np.float32)
+    return pl.DataFrame(rounded, schema=[f.name for f in features], orient="row", nan_to_null=True)
 
 
 def encoded_value(value: float | None, feature: NumericFeature, statistics: NumericStatistics | None) -> np.float32:
@@ -166,7 +172,8 @@ def encoded_value(value: float | None, feature: NumericFeature, statistics: Nume
         value = feature.missing
     value = float(value)
     for _ in range(feature.transforms.count("log1p")):
-        value = -math.log1p(-value) if value < 0 else math.log1p(value)
+        size = math.log1p(abs(value))
+        value = -size if value < 0 else size
     if feature.fitted_transform == "quantile":
         assert statistics is not None
         value = _rank(value, statistics)
@@ -190,6 +197,14 @@ def bucket_of(values: NDArray[np.float64], edges: Sequence[float]) -> NDArray[np
     """The bucket that each value falls into: how many edges are not above it; -1 where it is NaN."""
     buckets = np.searchsorted(np.asarray(edges, np.float64), values, side="right")
     return np.where(np.isnan(values), -1, buckets)
+
+
+def _logged(value: pl.Expr, feature: NumericFeature) -> pl.Expr:
+    """sign(x) ln(1 + |x|), as often as the feature says; -0.0 becomes 0.0."""
+    for _ in range(feature.transforms.count("log1p")):
+        size = value.abs().log1p()
+        value = pl.when(value < 0).then(-size).otherwise(size)
+    return value
 
 
 def _ranks(values: NDArray[np.float64], statistics: NumericStatistics) -> NDArray[np.float64]:

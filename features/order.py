@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK_ROWS = 32_768
-"""Rows that are read at once, and stay together until a window permutes them.
+CHUNK_ROWS = 65_536
+"""Rows that stay together until a window permutes them.
 
 Shards have row groups of as many, so that a chunk is read without its neighbours.
 """
@@ -142,13 +142,17 @@ class Order:
 
 
 def _spans(chunks: NDArray[np.int64], start: int, stop: int) -> tuple[Span, ...]:
-    """The rows from position ``start`` to ``stop`` of a list of chunks."""
+    """The rows from position ``start`` to ``stop`` of a list of chunks; neighbours are one span, read at once."""
     ends = chunks[:, 2].cumsum()
     starts = ends - chunks[:, 2]
     touched = range(int(np.searchsorted(ends, start, side="right")), int(np.searchsorted(starts, stop)))
-    spans = []
+    spans: list[Span] = []
     for i in touched:
         skipped = max(start - int(starts[i]), 0)
         rows = min(stop, int(ends[i])) - int(starts[i]) - skipped
-        spans.append(Span(int(chunks[i, 0]), int(chunks[i, 1]) + skipped, rows))
+        span = Span(int(chunks[i, 0]), int(chunks[i, 1]) + skipped, rows)
+        if spans and span[:2] == (spans[-1].shard, spans[-1].first + spans[-1].rows):
+            before = spans.pop()
+            span = before._replace(rows=before.rows + rows)
+        spans.append(span)
     return tuple(spans)

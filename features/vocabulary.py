@@ -103,8 +103,8 @@ class VocabularyCounter:
             min_count: How often a value must have been seen here.
             grow: A vocabulary whose values keep their ids; the others follow them.
         """
-        ordered = self._tally.counts().sort(["count", "value"], descending=[True, False])
-        frequent = ordered.filter(pl.col("count") >= min_count)["value"]
+        often = self._tally.counts().filter(pl.col("count") >= min_count)
+        frequent = often.sort(["count", "value"], descending=[True, False])["value"]
         if grow is None:
             return Vocabulary(frequent)
         return Vocabulary(pl.concat([grow.values, frequent.filter(~frequent.is_in(grow.values))]))

@@ -145,8 +145,8 @@ def encode_part(job: EncodeJob, part: Part) -> PartRecord:
         quarantined += [{"file": str(portion.piece.path), **_described(row)} for row in bad]
         summary.update(typed, rows)
         splits = _splits(job.job, portion, typed)
-        for name in measured:
-            present[name] += _in_split(typed.select(name), splits, 0)[name].count()
+        training = _in_split(typed.select(measured), splits, 0).count() if measured else pl.DataFrame()
+        present = {name: present[name] + training[name].item() for name in measured}
         columns = [ROW, LABEL, *(c for c in rows.columns if c not in (ROW, LABEL))]
         for index, some in enumerate(encoded):
             some.append(_in_split(rows.select(columns), splits, index))
@@ -217,9 +217,11 @@ def _encoded(
     if fitted.schema.group is not None:
         encoded = encoded.with_columns(token_expr(pl.col(GROUP)).alias(GROUP))
     bad: dict[int, BadRow] = {}
-    for feature in fitted.schema.numeric:
-        infinite = np.isinf(encoded[feature.name].to_numpy())
-        for index in np.flatnonzero(infinite).tolist():
+    numeric = {feature.name: feature for feature in fitted.schema.numeric}
+    signs = encoded.select(pl.col(name).is_infinite().any() for name in numeric)
+    for name in (column.name for column in signs if column.item()):
+        feature = numeric[name]
+        for index in np.flatnonzero(np.isinf(encoded[name].to_numpy())).tolist():
             position = int(typed[ROW][index]) - portion.offset
             raw = int(found.positions.search_sorted(position))
             reason = f"{too_large(feature.name)} after its transforms"

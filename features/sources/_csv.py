@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from common.errors import DataError
-from features.sources._records import records
+from features.sources._records import plain, records
 from features.sources._refusals import changed, unreadable
-from features.sources._rows import sort_out
+from features.sources._rows import Rows, sort_out
 from features.sources._stream import opened, span
 from features.sources.piece import Piece, Read
 
@@ -72,7 +72,8 @@ def cut(path: Path, separator: str) -> list[Piece]:
         DataError: The file is damaged, or a record is endless.
     """
     pieces = []
-    first, start, block = 0, header(path, separator).stop, b""
+    head = header(path, separator)
+    first, start, block = 0, head.stop, b""
     size = path.stat().st_size
     with opened(path) as stream:
         stream.seek(start)
@@ -80,16 +81,23 @@ def cut(path: Path, separator: str) -> list[Piece]:
             more = stream.read(BLOCK)
             last = len(more) < BLOCK
             block += more
-            found = records(block, separator, whole=last)
-            rows = int(np.count_nonzero(~found.blank))
-            used = min(int(found.stops[-1]) + 1, len(block)) if found.stops.size else 0
+            seen = plain(block, separator, len(head.names))
+            is_plain = seen is not None and not (last and seen[1] < len(block))
+            rows, used = seen if seen is not None and is_plain else _whole(block, separator, last=last)
             if rows:
-                pieces.append(Piece(path, first, rows, start, start + used, size))
+                pieces.append(Piece(path, first, rows, start, start + used, size, plain=is_plain))
             first, start, block = first + rows, start + used, block[used:]
             if last:
                 return pieces
             if len(block) > MAX_RECORD:
                 raise _endless(path, f"row {first + 1}")
+
+
+def _whole(block: bytes, separator: str, *, last: bool) -> tuple[int, int]:
+    """Rows that end in a block, and their bytes."""
+    found = records(block, separator, whole=last)
+    used = min(int(found.stops[-1]) + 1, len(block)) if found.stops.size else 0
+    return int(np.count_nonzero(~found.blank)), used
 
 
 def read(piece: Piece, separator: str, columns: Sequence[str]) -> Read:
@@ -102,7 +110,7 @@ def read(piece: Piece, separator: str, columns: Sequence[str]) -> Read:
     data = span(piece.path, piece.start, piece.stop)
     if len(data) != piece.stop - piece.start or not set(columns) <= set(names):
         raise changed(piece.path)
-    rows = sort_out(data, separator, names)
+    rows = Rows(data, np.arange(piece.rows), []) if piece.plain else sort_out(data, separator, names)
     if rows.good.size + len(rows.bad) != piece.rows:
         raise changed(piece.path)
     frame = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
@@ -119,7 +127,8 @@ def read(piece: Piece, separator: str, columns: Sequence[str]) -> Read:
             ).select(columns)
         except pl.exceptions.PolarsError as problem:
             raise unreadable(piece.path, problem) from None
-    assert frame.height == rows.good.size
+    if frame.height != rows.good.size:
+        raise changed(piece.path)
     positions = pl.Series(piece.first + rows.good, dtype=pl.Int64)
     return Read(frame, positions, [replace(row, position=piece.first + row.position) for row in rows.bad])
 

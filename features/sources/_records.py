@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.sources._bits import Marks, Positions, between
+from features.sources._bits import Marks, Positions, between, count_before
 
 _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+("?)')
@@ -70,6 +70,29 @@ def records(block: bytes, separator: str, *, whole: bool) -> Records:
     short = np.flatnonzero(stops - starts == 1)
     blank[short] = bytes_[starts[short]] == _RETURN
     return Records(starts, stops, blank, quoting)
+
+
+def plain(block: bytes, separator: str, fields: int) -> tuple[int, int] | None:
+    """Look whether a block holds nothing but good rows of the plainest kind: the quick way through almost all files.
+
+    Args:
+        block: Bytes that start where a record starts.
+        separator: Between fields.
+        fields: How many a row has.
+
+    Returns:
+        The rows that end in the block and their bytes, if all are ASCII without quotes and have that many fields, and
+        no line is blank or ends in a carriage return; else None.
+    """
+    stop = block.rfind(b"\n") + 1
+    if not stop or b'"' in block or b"\r" in block or not block.isascii():
+        return None
+    bytes_ = np.frombuffer(block, np.uint8, stop)
+    stops = np.flatnonzero(bytes_ == _NEWLINE)
+    found = np.diff(count_before(bytes_ == ord(separator), stops), prepend=0) + 1
+    if (found != fields).any() or (fields == 1 and (np.diff(stops, prepend=-1) == 1).any()):
+        return None
+    return stops.size, stop
 
 
 def _quoting(block: bytes, separator: str) -> Quoting:

@@ -17,6 +17,8 @@ class Piece:
         start: In csv and tsv, the byte where it starts, in the unpacked stream of a ``.gz``; in Parquet, ``first``.
         stop: The byte, or row, after its last.
         size: Bytes of the whole file on disk when it was cut; another size later means that it changed.
+        plain: In csv and tsv, whether every row was seen to be plain and good, so that none is looked at again
+            (``features.sources._records.plain``).
     """
 
     path: Path
@@ -25,6 +27,7 @@ class Piece:
     start: int
     stop: int
     size: int
+    plain: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from common.errors import ConfigError, DataError
+from features import feed as feed_module
 from features import order as order_module
 from features.dataset import ClickDataset
 from features.feed import Feed
@@ -97,6 +98,18 @@ def test_ranks_share_the_rows_and_stop_together(prepared: PreparedSet, mode: dic
         assert sorted(row for rank in batches for batch in rank for row in batch) == list(range(ROWS))
         assert {len(rank) for rank in batches} == {len(rank) for rank in ranks} == {-(-(ROWS // world_size) // 100)}
         assert all(rank.state_dict() == ranks[0].state_dict() for rank in ranks)
+
+
+@pytest.mark.slow
+def test_workers_take_turns_batch_by_batch(prepared: PreparedSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "_PARCEL_ROWS", 799)
+    ranks = [[bytes_of(batch) for batch in feed(prepared, world_size=2, rank=rank)] for rank in range(2)]
+    expected = [batch for turn in zip(*ranks, strict=True) for batch in turn]
+    given = feed(prepared, workers=2)
+    # From each position, with 7 batches in a parcel, either worker may be the first to have no more.
+    for start in (0, 1, 14, 15, 87, 88, 101, len(expected) - 1):
+        given.load_state_dict({**given.state_dict(), "epoch": 0, "batch": start})
+        assert [bytes_of(batch) for batch in given] == expected[start:], start
 
 
 def test_a_resume_reads_nothing_before_its_window(tmp_path: Path) -> None:

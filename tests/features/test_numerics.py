@@ -38,9 +38,10 @@ def feature(*transforms: Transform, missing: Literal["mask"] | float = "mask") -
 def offline(
     values: Sequence[float | None], declared: NumericFeature, statistics: NumericStatistics | None
 ) -> NDArray[np.float32]:
-    found = encoded(pl.Series(values, dtype=pl.Float64), declared, statistics)
-    assert found.dtype == pl.Float32
-    return found.to_numpy()
+    raw = pl.DataFrame({"x": values}, schema={"x": pl.Float64})
+    found = encoded(raw, [declared], {} if statistics is None else {"x": statistics})
+    assert dict(found.schema) == {"x": pl.Float32}
+    return found["x"].to_numpy()
 
 
 def online(
@@ -50,7 +51,7 @@ def online(
 
 
 def statistics_of(values: list[float | None], declared: NumericFeature) -> NumericStatistics:
-    return state_of(logged(pl.Series(values, dtype=pl.Float64), declared)).statistics()
+    return state_of(logged(pl.DataFrame({"x": values}, schema={"x": pl.Float64}), [declared])["x"]).statistics()
 
 
 def state_of(values: pl.Series) -> NumericState:

@@ -124,5 +124,9 @@ def test_a_batch_never_has_one_row_unless_there_is_no_other() -> None:
 def test_skipped_windows_are_not_even_named() -> None:
     order = Order((100, 100, 100), 1, 10, 0, hold=0)
     first: Window = next(order.windows(0, 0, batch=25))
-    assert first.spans[0] == (2, 50, 5)
-    assert sum(span.rows for span in first.spans) == 10
+    assert first.spans == ((2, 50, 10),)
+
+
+def test_neighbours_are_read_at_once() -> None:
+    whole: Window = next(Order((12, 13), 1, 5, 0, hold=25).windows(0, 0))
+    assert whole.spans == ((0, 0, 12), (1, 0, 13))

@@ -126,13 +126,14 @@ def test_halves_are_halves_of_any_pattern(tmp_path: Path, rows: pl.DataFrame) ->
 )
 def test_raw_numbers_come_back(transforms: tuple[str, ...]) -> None:
     feature = NumericFeature.model_validate({"name": "price", "kind": "numeric", "transforms": transforms})
-    raw = pl.Series([0.0, 1.0, -3.5, 1e-3, 250.0, 12345.0, None])
+    raw = pl.DataFrame({"price": [0.0, 1.0, -3.5, 1e-3, 250.0, 12345.0, None]})
     state = NumericState(quantiles=True)
-    state.update(logged(raw, feature))
-    back = Unit(feature, state.statistics()).raw(encoded(raw, feature, state.statistics()).to_numpy())
+    state.update(logged(raw, [feature])["price"])
+    statistics = state.statistics()
+    back = Unit(feature, statistics).raw(encoded(raw, [feature], {"price": statistics})["price"].to_numpy())
     assert np.isnan(back[-1])
     # The quantile transform itself takes numbers to one part in 4,096.
-    exact = raw.to_numpy()[:-1]
+    exact = raw["price"].to_numpy()[:-1]
     assert back[:-1] == pytest.approx(exact, rel=3e-4 if "quantile" in transforms else 1e-5, abs=2e-3)
     assert (np.argsort(back[:-1]) == np.argsort(exact)).all()
 
@@ -141,7 +142,8 @@ def test_zero_comes_back_as_zero() -> None:
     feature = NumericFeature(name="price", kind="numeric", transforms=("standardize",))
     for mean in (0.1, 1 / 3, 1234.5):
         statistics = NumericStatistics(count=9, mean=mean, deviation=0.7, minimum=0, maximum=9)
-        assert Unit(feature, statistics).raw(encoded(pl.Series([0.0]), feature, statistics).to_numpy()).tolist() == [0]
+        zero = encoded(pl.DataFrame({"price": [0.0]}), [feature], {"price": statistics})
+        assert Unit(feature, statistics).raw(zero["price"].to_numpy()).tolist() == [0]
 
 
 def test_ranks_come_back_as_the_numbers_they_were_fitted_on() -> None:
