@@ -32,6 +32,14 @@ class _Typed:
     faults: tuple[tuple[pl.Series, str], ...] = ()
 
 
+def only_numbers(schema: Schema) -> frozenset[str]:
+    """Columns of which only the numbers are wanted, so that nobody has to see them as text."""
+    read_as_numbers = {f.source for f in schema.given if f.kind in ("numeric", "bucketized")}
+    read_as_text = {f.source for f in schema.given if f.kind not in ("numeric", "bucketized")}
+    # A label with spaces around is refused, a number is not.
+    return frozenset(read_as_numbers - read_as_text - {schema.label, schema.group, schema.timestamp, *schema.keep})
+
+
 def typed_rows(read: Read, schema: Schema, file: Path, *, dates: bool = False) -> tuple[pl.DataFrame, list[BadRow]]:
     """Give each column its meaning.
 

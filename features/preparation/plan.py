@@ -12,7 +12,7 @@ from features.sources.piece import Piece
 from features.sources.raw_file import RawFile, check_types, expand, read
 from features.typed import holds_dates
 
-PART_ROWS = 262_144
+PART_ROWS = 65_536
 """Rows of the input that a part has at least, but for the last."""
 
 Progress = Callable[[str, int, int], None]

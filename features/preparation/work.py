@@ -20,10 +20,10 @@ from features.preparation.split import SPLITS, Split, TimeHistogram
 from features.preparation.summary import Summary
 from features.prepared import SCHEMA_DIGEST
 from features.schema import Schema
-from features.sources.piece import BadRow, Read
+from features.sources.piece import BadRow
 from features.sources.raw_file import read
 from features.tokens import token_expr
-from features.typed import GROUP, LABEL, ROW, refuse, row_text, timestamps, too_large, typed_rows
+from features.typed import GROUP, LABEL, ROW, only_numbers, refuse, row_text, timestamps, too_large, typed_rows
 
 OnBadRows = Literal["error", "skip", "quarantine"]
 _ROW_GROUP = 65_536  # a reader decodes row groups beside each other
@@ -119,7 +119,7 @@ def fit_part(job: Job, part: Part) -> Fitter:
     # Where a bad row ends it all, encoding will find those that are bad for the sake of another column.
     schema = fitter.learns_from if job.on_bad_rows == "error" else job.schema
     assert schema is not None
-    for portion, _, typed, bad in _typed(job, part, schema):
+    for portion, typed, bad in _typed(job, part, schema):
         if bad and job.on_bad_rows == "error":
             raise refuse(bad[0], portion.piece.path)
         fitter.update(_in_split(typed, _splits(job, portion, typed), 0))
@@ -134,8 +134,8 @@ def encode_part(job: EncodeJob, part: Part) -> PartRecord:
     present = dict.fromkeys(measured, 0)
     quarantined: list[dict[str, Any]] = []
     bad_rows = 0
-    for portion, found, typed, bad in _typed(job.job, part, job.job.schema):
-        rows, late = _encoded(job.fitted, typed, found, portion)
+    for portion, typed, bad in _typed(job.job, part, job.job.schema):
+        rows, late = _encoded(job.fitted, typed, portion)
         if late:
             typed = typed.filter(~typed[ROW].is_in([portion.offset + row.position for row in late]))
             bad = sorted([*bad, *late], key=lambda row: row.position)
@@ -188,12 +188,16 @@ def _record_path(folder: Path, part: Part) -> Path:
     return folder / RECORDS / f"part-{part.index:05d}.json"
 
 
-def _typed(job: Job, part: Part, schema: Schema) -> Iterator[tuple[Portion, Read, pl.DataFrame, list[BadRow]]]:
-    """Yield a part's rows as read and typed, ``_row`` the position in the whole input, and the bad ones."""
+def _typed(job: Job, part: Part, schema: Schema) -> Iterator[tuple[Portion, pl.DataFrame, list[BadRow]]]:
+    """Yield a part's typed rows, ``_row`` the position in the whole input, and the bad ones."""
+    numbers = only_numbers(schema)
     for portion in part.portions:
-        found = read(portion.piece, schema.columns)
+        found = read(portion.piece, schema.columns, numbers)
         typed, bad = typed_rows(found, schema, portion.piece.path, dates=job.dates)
-        yield portion, found, typed.with_columns(pl.col(ROW) + portion.offset), bad
+        if bad:  # once more, for their descriptions to have the text of the file
+            found = read(portion.piece, schema.columns)
+            typed, bad = typed_rows(found, schema, portion.piece.path, dates=job.dates)
+        yield portion, typed.with_columns(pl.col(ROW) + portion.offset), bad
 
 
 def _splits(job: Job, portion: Portion, typed: pl.DataFrame) -> pl.Series | int:
@@ -209,9 +213,7 @@ def _in_split(rows: pl.DataFrame, splits: pl.Series | int, index: int) -> pl.Dat
     return rows.filter(splits == index)
 
 
-def _encoded(
-    fitted: FittedSchema, typed: pl.DataFrame, found: Read, portion: Portion
-) -> tuple[pl.DataFrame, list[BadRow]]:
+def _encoded(fitted: FittedSchema, typed: pl.DataFrame, portion: Portion) -> tuple[pl.DataFrame, list[BadRow]]:
     """Encode the features, and the group as its token; rows with a number that float32 cannot hold are bad."""
     encoded = fitted.encode(typed)
     if fitted.schema.group is not None:
@@ -220,7 +222,7 @@ def _encoded(
     numeric = {feature.name: feature for feature in fitted.schema.numeric}
     signs = encoded.select(pl.col(name).is_infinite().any() for name in numeric)
     for name in (column.name for column in signs if column.item()):
-        feature = numeric[name]
+        feature, found = numeric[name], read(portion.piece, fitted.schema.columns)
         for index in np.flatnonzero(np.isinf(encoded[name].to_numpy())).tolist():
             position = int(typed[ROW][index]) - portion.offset
             raw = int(found.positions.search_sorted(position))

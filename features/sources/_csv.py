@@ -1,7 +1,7 @@
 """Csv and tsv files: cut into pieces in one pass over their bytes, and read piece by piece."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -100,8 +100,8 @@ def _whole(block: bytes, separator: str, *, last: bool) -> tuple[int, int]:
     return int(np.count_nonzero(~found.blank)), used
 
 
-def read(piece: Piece, separator: str, columns: Sequence[str]) -> Read:
-    """Read columns of a piece, as text.
+def read(piece: Piece, separator: str, columns: Sequence[str], numbers: Collection[str] = ()) -> Read:
+    """Read columns of a piece as text, or some as numbers (:func:`features.sources.raw_file.read`).
 
     Raises:
         DataError: The file is gone, damaged, or not the one that was cut.
@@ -118,19 +118,28 @@ def read(piece: Piece, separator: str, columns: Sequence[str]) -> Read:
         # Polars takes one mark away; a file's own is gone with its header.
         content = _BOM + rows.data if rows.data.startswith(_BOM) else rows.data
         try:
-            frame = pl.read_csv(
-                content,
-                has_header=False,
-                schema=dict.fromkeys(names, pl.String),
-                columns=[names.index(column) for column in columns],
-                separator=separator,
-            ).select(columns)
+            try:
+                frame = _parsed(content, separator, names, columns, numbers)
+            except pl.exceptions.ComputeError:  # a field is no number, or something is wrong with text too
+                frame = _parsed(content, separator, names, columns, ())
         except pl.exceptions.PolarsError as problem:
             raise unreadable(piece.path, problem) from None
     if frame.height != rows.good.size:
         raise changed(piece.path)
     positions = pl.Series(piece.first + rows.good, dtype=pl.Int64)
     return Read(frame, positions, [replace(row, position=piece.first + row.position) for row in rows.bad])
+
+
+def _parsed(
+    content: bytes, separator: str, names: Sequence[str], columns: Sequence[str], numbers: Collection[str]
+) -> pl.DataFrame:
+    return pl.read_csv(
+        content,
+        has_header=False,
+        schema={name: pl.Float64 if name in numbers else pl.String for name in names},
+        columns=[names.index(column) for column in columns],
+        separator=separator,
+    ).select(columns)
 
 
 def _endless(path: Path, what: str) -> DataError:

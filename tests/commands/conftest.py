@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from commands._console import console
 from commands.main import main
 
 
@@ -25,7 +26,7 @@ Plexrank = Callable[..., Result]
 @pytest.fixture
 def plexrank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Plexrank:
     # Wide, so that no sentence is broken over lines.
-    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr(console, "width", 300)
 
     def run(*arguments: str | Path) -> Result:
         monkeypatch.setattr(sys, "argv", ["plexrank", *map(str, arguments)])
