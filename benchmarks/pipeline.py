@@ -7,15 +7,13 @@ with. Writes a dated report into benchmarks/reports.
 """
 
 import argparse
-import datetime
-import shlex
 import sys
 import tempfile
 from pathlib import Path
 
 import polars as pl
 
-from benchmarks import _child, hardware
+from benchmarks import _child, _report
 from features.prepared import PreparedSet
 
 ROOT = Path(__file__).parents[1]
@@ -32,20 +30,7 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         lines = pipeline(options.rows, options.users, Path(folder))
-    today = datetime.date.today().isoformat()
-    text = [
-        f"# The data commands, {today}",
-        "",
-        f"Machine: {hardware.description()}, polars {pl.__version__}.",
-        "",
-        f"    {f'python -m benchmarks.pipeline {shlex.join(sys.argv[1:])}'.strip()}",
-        "",
-        *lines,
-    ]
-    path = ROOT / "benchmarks" / "reports" / f"{today}_pipeline_{hardware.slug()}.md"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join([*text, ""]))
-    print(f"Wrote {path.relative_to(ROOT)}")
+    _report.write("pipeline", "The data commands", lines)
 
 
 def pipeline(rows: int, users: int, folder: Path) -> list[str]:

@@ -7,10 +7,8 @@ in an environment of its own, since it needs polars < 2. Writes a dated report i
 """
 
 import argparse
-import datetime
 import json
 import os
-import shlex
 import shutil
 import statistics
 import subprocess
@@ -22,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks import _child, _criteo, hardware
+from benchmarks import _child, _criteo, _report
 from features.prepared import PreparedSet
 
 ROOT = Path(__file__).parents[1]
@@ -47,14 +45,7 @@ def main() -> None:
     if not (options.fuxictr or options.memory):
         parser.error("nothing to do: give --fuxictr PATH, --memory, or both")
     options.work.mkdir(parents=True, exist_ok=True)
-    today = datetime.date.today().isoformat()
     text = [
-        f"# Preparation, {today}",
-        "",
-        f"Machine: {hardware.description()}, polars {pl.__version__}.",
-        "",
-        f"    {f'python -m benchmarks.prepare {shlex.join(sys.argv[1:])}'.strip()}",
-        "",
         "Made-up log of Criteo's shape: a label, 13 counts, 26 hashed categories (benchmarks/_criteo.py). Its files",
         "were just written, so they come from the page cache. Times are wall times of whole processes, imports",
         "included, on a shared machine.",
@@ -71,10 +62,7 @@ def main() -> None:
             )
         with tempfile.TemporaryDirectory(dir=options.work) as folder:
             text += memory(options.file_rows, Path(folder))
-    path = ROOT / "benchmarks" / "reports" / f"{today}_prepare_{hardware.slug()}.md"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join([*text, ""]))
-    print(f"Wrote {path.relative_to(ROOT)}")
+    _report.write("prepare", "Preparation", text)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""What the commands print with: one console, progress bars, tables."""
+"""What the commands share: one console, progress bars, tables, what a seed may be."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
+MAX_SEED = 2**64 - 1
 
 
 @contextmanager
@@ -40,8 +43,30 @@ def progress_bar() -> Iterator[Progress]:
         yield progress
 
 
-def shown(frames: Iterable["pl.DataFrame"], rows: int) -> Iterator["pl.DataFrame"]:
-    """Pass frames on, and show how many of all rows have been scored."""
+@contextmanager
+def phases() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each phase of a run, with its speed.
+
+    Yields:
+        What the run calls with the phase, what is done and what there is: rows, or files in the phase ``scan``.
+    """
+    with progress_bar() as bar:
+        tasks: dict[str, TaskID] = {}
+        started: dict[str, tuple[float, int]] = {}
+
+        def show(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=total, note="")
+                started[phase] = time.perf_counter(), done
+            since, first = started[phase]
+            speed = (done - first) / max(time.perf_counter() - since, 1e-9)
+            bar.update(tasks[phase], completed=done, note="files" if phase == "scan" else f"rows, {speed:,.0f}/s")
+
+        yield show
+
+
+def shown(frames: Iterable["pl.DataFrame"], rows: int) -> Generator["pl.DataFrame"]:
+    """Pass frames on, and show how many of all rows have been scored; closing it ends the bar."""
     with progress_bar() as bar:
         task = bar.add_task("score", total=rows, note="rows")
         for frame in frames:

@@ -1,13 +1,12 @@
 """plexrank histories: a log with what each user had done before each row."""
 
 import shlex
-import time
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from commands._console import console, progress_bar, table
+from commands._console import console, phases, table
 
 
 def histories(
@@ -55,16 +54,9 @@ def histories(
     from features.histories import History, write_histories
 
     history = History(user, item, time_column, tuple(where or ()), name, max_length)
-    started = time.perf_counter()
-    with progress_bar() as bar:
-        task = bar.add_task("histories", total=None, note="")
-
-        def show(done: int, total: int) -> None:
-            speed = done / max(time.perf_counter() - started, 1e-9)
-            bar.update(task, completed=done, total=total, note=f"rows, {speed:,.0f}/s")
-
+    with phases() as progress:
         made = write_histories(
-            input, output, history, since=since, on_bad_rows=on_bad_rows, overwrite=overwrite, progress=show
+            input, output, history, since=since, on_bad_rows=on_bad_rows, overwrite=overwrite, progress=progress
         )
     facts = [
         ("rows written", f"{made.rows:,}"),

@@ -1,20 +1,16 @@
 """plexrank prepare: raw logs to a prepared set."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 
-from commands._console import console, progress_bar, table
+from commands._console import MAX_SEED, console, phases, table
 
 if TYPE_CHECKING:
     from features.fitted import FittedSchema
     from features.preparation.engine import Engine
-    from features.preparation.plan import Progress
     from features.prepared import PreparedDocument
     from features.schema import Schema
 
@@ -50,7 +46,9 @@ def prepare(
             show_default="row",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the split by row or group.", min=0, show_default="0")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the split by row or group.", min=0, max=MAX_SEED, show_default="0")
+    ] = None,
     on_bad_rows: Annotated[
         Literal["error", "skip", "quarantine"],
         typer.Option(
@@ -104,11 +102,11 @@ def prepare(
 
         if not isinstance(declared, Schema):
             raise ConfigError("--schema-from is fitted already; drop it or --fit-only")
-        with _progress() as progress:
+        with phases() as progress:
             fit(declared, inputs, output, progress=progress, **common)
         console.print(f"Wrote {output}. Next: plexrank prepare --schema-from {output} ...", soft_wrap=True)
         return
-    with _progress() as progress:
+    with phases() as progress:
         document = run(declared, inputs, output, progress=progress, **common)
     _report(document, output, on_bad_rows)
 
@@ -141,25 +139,6 @@ def _engine(name: str, workers: int | None) -> "Engine":
     from features.preparation.ray_engine import RayEngine
 
     return RayEngine(workers)
-
-
-@contextmanager
-def _progress() -> "Iterator[Progress]":
-    """A bar for each phase, with its speed."""
-    with progress_bar() as bar:
-        tasks: dict[str, Any] = {}
-        started: dict[str, tuple[float, int]] = {}
-
-        def show(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = bar.add_task(phase, total=total, note="")
-                started[phase] = time.perf_counter(), done
-            since, first = started[phase]
-            speed = (done - first) / max(time.perf_counter() - since, 1e-9)
-            unit = "files" if phase == "scan" else f"rows, {speed:,.0f}/s"
-            bar.update(tasks[phase], completed=done, note=unit)
-
-        yield show
 
 
 def _report(document: "PreparedDocument", output: Path, on_bad_rows: str) -> None:

@@ -25,6 +25,7 @@ def score(
     Example: plexrank score --artifact runs/today/artifact --data prepared --output scores.parquet
     """
     from common.errors import ConfigError
+    from common.files import atomic_file
     from training.predictions import open_both, predictions
 
     if output.suffix not in (".parquet", ".csv", ".tsv"):
@@ -34,12 +35,9 @@ def score(
     if not output.parent.is_dir():
         raise ConfigError(f"{output.parent} is no folder; create it, or choose another")
     loaded, prepared = open_both(artifact, data)
-    partial = output.with_name(f".{output.name}.partial")
-    try:
-        rows, mean = _write(shown(predictions(loaded, prepared, split), prepared.rows(split)), partial, output.suffix)
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
+    scored = shown(predictions(loaded, prepared, split), prepared.rows(split))
+    with atomic_file(output) as partial, contextlib.closing(scored) as frames:
+        rows, mean = _write(frames, partial, output.suffix)
     console.print(f"Wrote {output}: {rows:,} rows, mean score {mean:.5f}.")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from commands._console import console, progress_bar, table
+from commands._console import MAX_SEED, console, progress_bar, table
 
 
 def simulate(
@@ -17,7 +17,7 @@ def simulate(
     ads: Annotated[int, typer.Option(help="Ads there are by the end; two in five appear on the way.", min=1)] = 5_000,
     days: Annotated[int, typer.Option(help="Days that the rows are spread over.", min=1)] = 14,
     click_rate: Annotated[float, typer.Option(help="Expected share of clicks; more teach a model faster.")] = 0.05,
-    seed: Annotated[int, typer.Option(help="Which log: equal options give equal bytes.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Which log: equal options give equal bytes.", min=0, max=MAX_SEED)] = 0,
     format: Annotated[Literal["parquet", "csv", "tsv"], typer.Option(help="Kind of the files.")] = "parquet",
     rows_per_file: Annotated[int, typer.Option(help="Where files are cut; the rows stay the same.", min=1)] = 500_000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,

@@ -15,6 +15,7 @@ The command line prints it without a traceback and exits with code 2; the server
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class PlexrankError(Exception):
@@ -34,7 +35,22 @@ class DataError(PlexrankError):
 
 
 class DiskError(PlexrankError):
-    """A file cannot be written, as on a full disk."""
+    """A file cannot be written, as on a full disk.
+
+    Args:
+        target: The file or folder.
+        reason: Why, as the system says it.
+        mend: What to do.
+    """
+
+    def __init__(self, target: Path, reason: str, mend: str) -> None:
+        super().__init__(target, reason, mend)
+        self.target = target
+        self.reason = reason
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.target} cannot be written: {self.reason}; {self.mend}"
 
 
 class ArtifactError(PlexrankError):

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: atomic folders, canonical json, digests."""
+"""Files that are either whole or not there: atomic files and folders, canonical json, digests."""
 
 import contextlib
 import fcntl
@@ -15,6 +15,34 @@ from typing import Any
 from common.errors import ConfigError, DiskError, PlexrankError
 
 _PARTIAL = ".partial-"
+
+
+@contextlib.contextmanager
+def atomic_file(target: Path) -> Iterator[Path]:
+    """Write a file under a temporary name and rename it into place when the block ends well.
+
+    Whoever reads the target meanwhile finds what it held before. A block that raises leaves that, and nothing else. A
+    pipe or a device, which cannot be replaced, is written into.
+
+    Args:
+        target: File to create, or to replace.
+
+    Yields:
+        The file to write.
+
+    Raises:
+        DiskError: It cannot be written.
+    """
+    with _disk_errors(target, "free some space, or choose another file"):
+        if target.exists() and not target.is_file():
+            yield target
+            return
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            yield partial
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -108,12 +136,14 @@ def sha256_json(value: Any) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write readable json with a final newline.
+    """Write readable json with a final newline, as :func:`atomic_file` does.
 
     Raises:
         ValueError: The value holds NaN or infinity.
+        DiskError: The file cannot be written.
     """
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def sha256_file(path: Path) -> str:
@@ -184,7 +214,9 @@ def _disk_errors(target: Path, mend: str) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        raise DiskError(f"{target} cannot be written: {problem.strerror or problem}; {mend}") from problem
+        raise DiskError(target, problem.strerror or str(problem), mend) from problem
+    except DiskError as problem:  # of a file in the folder that is the target
+        raise DiskError(target, problem.reason, mend) from problem
 
 
 def _remove_abandoned(target: Path, kept: Path | None) -> None:

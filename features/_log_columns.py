@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
+from features._lists import lists
 from features._traffic import HISTORY, Chunk
-from features._world import CATEGORIES, COUNTRIES, DAY, DEVICES, GENDERS, HOUR, PLACEMENTS, START, Ints, World
+from features._world import CATEGORIES, COUNTRIES, DAY, DEVICES, GENDERS, HOUR, PLACEMENTS, START, World
 
 NOTES = """\
 A simulated ads log. One row is an ad shown to a user; the rows of one request share request_id, and position 1 is
@@ -88,7 +88,7 @@ class LogColumns:
                 pl.Series("time", time),
                 self._user_names.gather(user).alias("user_id"),
                 *self._user[user].get_columns(),
-                _lists(self._ad_names.gather(chunk.histories), chunk.history_lengths)
+                lists(self._ad_names.gather(chunk.histories), np.append(0, np.cumsum(chunk.history_lengths)))
                 .gather(chunk.request)
                 .alias("recent_ads"),
                 self._ad_names.gather(chunk.ad).alias("ad_id"),
@@ -112,11 +112,3 @@ def _names(prefix: str, count: int) -> pl.Series:
 
 def _labels(names: tuple[str, ...], index: npt.NDArray[Any]) -> pl.Series:
     return pl.Series(names).gather(index)
-
-
-def _lists(values: pl.Series, lengths: Ints) -> pl.Series:
-    """Cut one long column into lists of the given lengths."""
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    made = pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), values.to_arrow()))
-    assert isinstance(made, pl.Series)
-    return made

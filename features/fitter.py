@@ -9,7 +9,7 @@ from common.errors import DataError, SchemaError
 from features.crosses import with_crosses
 from features.fitted import FittedSchema
 from features.numerics import NumericState, NumericStatistics, encoded_value, logged
-from features.schema import ListFeature, Schema
+from features.schema import ColumnFeature, CrossFeature, ListFeature, Schema
 from features.vocabulary import Vocabulary, VocabularyCounter
 
 
@@ -90,7 +90,7 @@ class Fitter:
             feature = self._schema.feature(name)
             found = state.statistics()
             if not found.count:
-                raise no_value(name)
+                raise no_value(feature)
             if feature.kind == "bucketized":
                 assert feature.buckets is not None
                 edges[name] = state.edges(feature.buckets)
@@ -112,6 +112,6 @@ class Fitter:
         }
 
 
-def no_value(feature: str) -> DataError:
+def no_value(feature: ColumnFeature | CrossFeature) -> DataError:
     """The error for a number that no training row has."""
-    return DataError(f"numeric feature {feature!r} has no value in any training row; mend it, or remove it")
+    return DataError(f"{feature.kind} feature {feature.name!r} has no value in any training row; mend it, or remove it")

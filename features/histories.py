@@ -27,7 +27,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from common.errors import ConfigError, DataError, SchemaError
+from common.errors import ConfigError, DataError, SchemaError, did_you_mean
 from common.files import atomic_folder, refuse_existing
 from features._behaviours import Behaviours
 from features._codes import Codes
@@ -35,7 +35,6 @@ from features._conditions import Condition
 from features._lists import lists
 from features._part_files import PartFiles
 from features._prefetch import prefetched
-from features.sources import _csv, _parquet
 from features.sources.piece import BadRow, Piece, Read
 from features.sources.raw_file import RawFile, expand, read
 from features.typed import holds_dates, refuse, row_text, timestamps
@@ -252,7 +251,7 @@ def write_histories(
     since: str | None = None,
     on_bad_rows: Literal["error", "skip", "quarantine"] = "error",
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> HistoriesSummary:
     """Write a log again as Parquet, every row with all its columns, its history and how long that was before the cut.
 
@@ -265,7 +264,7 @@ def write_histories(
         on_bad_rows: ``error`` raises at the first; ``skip`` leaves them out and counts them; ``quarantine`` also
             writes them to ``quarantine.jsonl``.
         overwrite: Replace an existing folder.
-        progress: Told how many rows are done, of how many.
+        progress: Told the phase, ``scan`` (of files) or ``histories`` (of rows), what is done and what there is.
 
     Returns:
         What was written.
@@ -277,9 +276,10 @@ def write_histories(
         DiskError: The output cannot be written.
     """
     refuse_existing(output, overwrite=overwrite)
-    files = [RawFile(path, history.columns) for path in expand(patterns)]
+    files = _opened(expand(patterns), progress)
     columns = _columns(files, history)
     total = sum(file.rows for file in files)
+    progress("histories", 0, total)
     histories = Histories(history, since=since)
     done = bad_rows = empty = cut = 0
     with (
@@ -293,14 +293,14 @@ def write_histories(
                 raise refuse(bad[0], piece.path)
             if bad and on_bad_rows == "quarantine":
                 with (folder / "quarantine.jsonl").open("a", encoding="utf-8") as lines:
-                    lines.writelines(_described(row, piece.path) for row in bad)
+                    for row in bad:
+                        lines.write(json.dumps(row.described(piece.path), ensure_ascii=False) + "\n")
             parts.write(rows)
             bad_rows += len(bad)
             empty += int((rows[history.length] == 0).sum())
             cut += int((rows[history.length] > history.max_length).sum())
             done += piece.rows
-            if progress is not None:
-                progress(done, total)
+            progress("histories", done, total)
         log = ", ".join(patterns)
         if not histories.behaviours:
             met = f" with {' and '.join(history.where)}" if history.where else ""
@@ -317,40 +317,36 @@ def write_histories(
     )
 
 
+def _opened(paths: Sequence[Path], progress: Callable[[str, int, int], None]) -> list[RawFile]:
+    files: list[RawFile] = []
+    for path in paths:
+        progress("scan", len(files), len(paths))
+        files.append(RawFile(path))
+    progress("scan", len(files), len(paths))
+    return files
+
+
 def _columns(files: Sequence[RawFile], history: History) -> list[str]:
     """The columns, in which all files agree."""
-    first, *others = ((file.path, _types(file.path)) for file in files)
+    first = files[0]
+    for file in files:
+        for column in history.columns:
+            if column not in file.dtypes:
+                raise SchemaError(f"{file.path} has no column {column!r}; {did_you_mean(column, file.dtypes)}")
     for column in (history.name, history.length):
-        if column in first[1]:
-            raise ConfigError(f"{first[0]} has a column {column!r} already; give the history another name")
-    for path, types in others:
-        for column in {**first[1], **types}:
-            here, there = types.get(column, "not there"), first[1].get(column, "not there")
+        if column in first.dtypes:
+            raise ConfigError(f"{first.path} has a column {column!r} already; give the history another name")
+    for file in files[1:]:
+        for column in {**first.dtypes, **file.dtypes}:
+            here, there = (some.dtypes.get(column, "not there") for some in (file, first))
             if here != there:
                 raise SchemaError(
-                    f"{path}: column {column!r} is {here}, but {there} in {first[0]}; write the files alike"
+                    f"{file.path}: column {column!r} is {here}, but {there} in {first.path}; write the files alike"
                 )
-    return list(first[1])
+    return list(first.dtypes)
 
 
 def _reads(files: Sequence[RawFile], columns: Sequence[str]) -> Generator[tuple[Piece, Read]]:
     for file in files:
         for piece in file.pieces:
             yield piece, read(piece, columns)
-
-
-def _types(path: Path) -> dict[str, pl.DataType]:
-    if path.suffix == ".parquet":
-        return dict(_parquet.columns(path))
-    separator = "\t" if path.name.removesuffix(".gz").endswith(".tsv") else ","
-    return {name: pl.String() for name in _csv.header(path, separator).names}
-
-
-def _described(row: BadRow, file: Path) -> str:
-    """A bad row as a line of json; people count rows from 1."""
-    described = {"file": str(file), "row": row.position + 1} | {
-        "column": row.column,
-        "reason": row.reason,
-        "text": row.text,
-    }
-    return json.dumps(described, ensure_ascii=False) + "\n"

@@ -138,7 +138,7 @@ def encoded(
         pl.col(feature.name).fill_null(pl.lit(None if feature.missing == "mask" else feature.missing, pl.Float64))
         for feature in features
     )
-    array = logged(values.select(filled), features).to_numpy(order="fortran").copy("F")  # null becomes NaN
+    array = logged(values.select(filled), features).to_numpy(order="fortran", writable=True)  # null becomes NaN
     with np.errstate(over="ignore"):
         for column, feature in zip(array.T, features, strict=True):
             if feature.fitted_transform == "quantile":

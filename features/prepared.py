@@ -40,7 +40,7 @@ class PreparedDocument(Settings):
         format: Version of the format.
         schema_digest: Digest of the fitted schema beside it.
         splits: The splits by name.
-        columns: The summary of every feature (features.summary).
+        columns: The summary of every feature (features.preparation.summary).
         sampled_rows: Rows in which the summary's top values were counted.
         bad_rows: Rows of the raw files that were left out because a value of theirs was wrong.
     """

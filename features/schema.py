@@ -21,7 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from common.errors import SchemaError, did_you_mean
 from common.settings import Settings, read_mapping, validate
@@ -122,13 +122,16 @@ class BucketizedFeature(_Feature):
         return self
 
 
+_SHARED = ("encoding", "min_count")
+
+
 class _ListFeature(_Feature):
     """What the features with many values a row share.
 
     Attributes:
         of: A categorical feature whose encoding and embedding rows the elements share.
-        encoding: As for a categorical feature; with ``of`` it is that feature's.
-        min_count: As for a categorical feature; with ``of`` it is that feature's.
+        encoding: As for a categorical feature; with ``of`` it is that feature's, and is not given.
+        min_count: As for a categorical feature; with ``of`` it is that feature's, and is not given.
         max_length: The most elements that are kept.
         separator: What parts the elements where the column is text, as in csv.
         pooling: How the elements' embeddings are joined; a model with a sequence encoder leaves a sequence's unjoined.
@@ -140,6 +143,19 @@ class _ListFeature(_Feature):
     max_length: int = Field(default=50, ge=1, le=10_000)
     separator: str = Field(default=" ", min_length=1)
     pooling: Literal["sum", "mean"] = "mean"
+
+    @model_validator(mode="after")
+    def _shares_or_has_its_own(self) -> "_ListFeature":
+        own = [key for key in _SHARED if key in self.model_fields_set]
+        if self.of is not None and own:
+            raise ValueError(
+                f"feature {self.name!r} is of {self.of!r}, whose {own[0]} it shares; drop its own {own[0]}, or of"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_it_may_be_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in dump(self).items() if self.of is None or key not in _SHARED}
 
 
 class MultivaluedFeature(_ListFeature):

@@ -266,7 +266,7 @@ class _Gathered:
             raise DataError("not one row trains; mend the split, or give more rows")
         empty = [name for name, present in self._present.items() if present == 0]
         if empty:
-            raise no_value(empty[0])
+            raise no_value(self._job.fitted.schema.feature(empty[0]))
         return PreparedDocument(
             schema_digest=self._job.fitted.digest,
             splits=splits,

@@ -93,48 +93,64 @@ class TimeHistogram:
 
     def __init__(self) -> None:
         self._shift = 0
-        self._keys = np.zeros(0, np.int64)
+        self._first = 0  # the first bin is from self._first << self._shift on; it and the last are never empty
         self._counts = np.zeros(0, np.int64)
 
     def update(self, times: NDArray[np.int64]) -> None:
         """Count rows at some times."""
-        self._add(times, np.ones(len(times), np.int64), 0)
+        if len(times):
+            low, high = int(times.min()), int(times.max())
+            shift = _coarser(low, high)
+            self._add(np.bincount((times >> shift) - (low >> shift)), low >> shift, shift)
 
     def merge(self, other: Self) -> None:
         """Take in the counts of other rows."""
-        self._add(other._keys, other._counts, other._shift)
+        if len(other._counts):
+            self._add(other._counts, other._first, other._shift)
 
     @property
     def constant(self) -> bool:
         """Whether all rows have one time."""
-        return len(self._keys) < 2
+        return len(self._counts) < 2
 
     def split(self, fractions: Fractions) -> TimeSplit:
         """The cuts: each lies on the bin edge where its share is first reached, so rows of one bin never part."""
         reached = self._counts.cumsum() / self._counts.sum()
 
         def cut(share: float) -> int:
-            key = int(self._keys[min(int(np.searchsorted(reached, share - 1e-12)), len(reached) - 1)])
-            return (key + 1) << self._shift
+            last = min(int(np.searchsorted(reached, share - 1e-12)), len(reached) - 1)
+            return (self._first + last + 1) << self._shift
 
         test_from = cut(fractions.train + fractions.valid) if fractions.test > 0 else None
         return TimeSplit(cut(fractions.train), test_from)
 
-    def _add(self, keys: NDArray[np.int64], counts: NDArray[np.int64], shift: int) -> None:
-        """Join counts whose bins are 2^shift wide with those so far."""
-        if not len(keys):
+    def _add(self, counts: NDArray[np.int64], first: int, shift: int) -> None:
+        """Join bins 2^shift wide with those so far."""
+        if not len(self._counts):
+            self._counts, self._first, self._shift = counts, first, shift
             return
         wide = max(shift, self._shift)
-        joined = np.concatenate([self._keys >> (wide - self._shift), keys >> (wide - shift)])
-        low, high = int(joined.min()), int(joined.max())
-        wider = 0
-        while (high >> wider) - (low >> wider) >= _BINS:
-            wider += 1
-        self._shift = wide + wider
-        self._keys, inverse = np.unique(joined >> wider, return_inverse=True)
-        weights = np.concatenate([self._counts, counts])
-        self._counts = np.zeros(len(self._keys), np.int64)
-        np.add.at(self._counts, inverse, weights)
+        both = [(self._counts, self._first, wide - self._shift), (counts, first, wide - shift)]
+        low = min(start >> by for _, start, by in both)
+        high = max((start + len(some) - 1) >> by for some, start, by in both)
+        wider = _coarser(low, high)
+        joined = np.zeros((high >> wider) - (low >> wider) + 1, np.int64)
+        for some, start, by in both:
+            by += wider
+            offset = (start >> by) - (low >> wider)
+            if by == 0:
+                joined[offset : offset + len(some)] += some
+            else:
+                np.add.at(joined, (start + np.arange(len(some)) >> by) - (low >> wider), some)
+        self._counts, self._first, self._shift = joined, low >> wider, wide + wider
+
+
+def _coarser(low: int, high: int) -> int:
+    """By how many bits the bins from low to high must be widened to be no more than there may be."""
+    bits = 0
+    while (high >> bits) - (low >> bits) >= _BINS:
+        bits += 1
+    return bits
 
 
 def _drawn(typed: pl.DataFrame, key: pl.Expr, fractions: Fractions, seed: int) -> pl.Series:

@@ -34,13 +34,14 @@ class DistinctCounter:
         self.smallest = np.zeros(0, np.uint64) if smallest is None else smallest
 
     def update(self, hashes: NDArray[np.uint64]) -> None:
-        """Count values by their hashes."""
+        """Count values by their hashes; one of 0 does not count."""
         if len(self.smallest) == _SKETCH:
             hashes = hashes[hashes < self.smallest[-1]]
         rising = np.sort(np.concatenate([self.smallest, hashes]))  # far quicker than np.unique
         fresh = np.ones(len(rising), np.bool_)
         fresh[1:] = rising[1:] != rising[:-1]
-        self.smallest = rising[fresh][:_SKETCH].copy()
+        distinct = rising[fresh]
+        self.smallest = distinct[distinct > 0][:_SKETCH].copy()
 
     @property
     def exact(self) -> bool:
@@ -158,11 +159,11 @@ class Summary:
         return summary
 
     def _hashes(self, feature: SparseFeature, values: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Evenly spread hashes of the values that are neither missing nor unseen."""
-        hashed = self._fitted.ids(feature) is None
-        counted = values != MISSING_TOKEN if hashed else (values != MISSING_ID) & (values != UNSEEN_ID)
-        hashes: NDArray[np.uint64] = values[counted].view(np.uint64)
-        return hashes if hashed else hashes * _GOLDEN
+        """Evenly spread hashes of the values, 0 for those that are missing or unseen."""
+        if self._fitted.ids(feature) is None:
+            return values.view(np.uint64)  # MISSING_TOKEN is 0
+        known = values.view(np.uint64) - np.uint64(UNSEEN_ID)
+        return np.where(values == MISSING_ID, np.uint64(0), known * _GOLDEN)
 
 
 class _Range:

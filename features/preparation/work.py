@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import polars as pl
 import xxhash
 
+from common.files import atomic_file
 from common.settings import Settings
 from features.fitted import FittedSchema
 from features.fitter import Fitter
@@ -142,7 +142,7 @@ def encode_part(job: EncodeJob, part: Part) -> PartRecord:
         if bad and job.job.on_bad_rows == "error":
             raise refuse(bad[0], portion.piece.path)
         bad_rows += len(bad)
-        quarantined += [{"file": str(portion.piece.path), **_described(row)} for row in bad]
+        quarantined += [row.described(portion.piece.path) for row in bad]
         summary.update(typed, rows)
         splits = _splits(job.job, portion, typed)
         training = _in_split(typed.select(measured), splits, 0).count() if measured else pl.DataFrame()
@@ -233,11 +233,6 @@ def _encoded(fitted: FittedSchema, typed: pl.DataFrame, portion: Portion) -> tup
     return encoded, list(bad.values())
 
 
-def _described(row: BadRow) -> dict[str, Any]:
-    """A bad row as the quarantine's files have it; people count rows from 1."""
-    return {"row": row.position + 1, "column": row.column, "reason": row.reason, "text": row.text}
-
-
 def _write_shard(job: EncodeJob, split: str, part: Part, frames: list[pl.DataFrame]) -> PartShard | None:
     rows = pl.concat(frames)
     if not rows.height:
@@ -263,8 +258,6 @@ def _write_shard(job: EncodeJob, split: str, part: Part, frames: list[pl.DataFra
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:
-    """Write a file that is either whole or not there."""
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with atomic_file(path) as partial:
+        partial.write_bytes(content)

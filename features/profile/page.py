@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from common.errors import DiskError
+from common.files import atomic_file
 from features.profile.drift import LARGE, MODERATE, FeatureDrift, Moved
 from features.profile.feature import QUANTILES, FeatureProfile
 from features.profile.findings import SEVERITIES, Finding, Severity
@@ -80,14 +80,8 @@ def write_page(path: Path, html: str) -> None:
     Raises:
         DiskError: It cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with atomic_file(path) as partial:
         partial.write_text(html, encoding="utf-8")
-        partial.replace(path)
-    except OSError as problem:
-        raise DiskError(f"{path} cannot be written: {problem.strerror}; choose another file") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _grouped(found: Sequence[Finding]) -> list[_Attention]:

@@ -2,7 +2,9 @@
 
 import csv
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,8 @@ BLOCK = 8 << 20
 """Bytes that are read at once, and so of a piece, about."""
 MAX_RECORD = 32 << 20
 """Bytes that one record may have: a quote that is never closed must not swallow what memory there is."""
+_COUNTERS = 2  # threads that count rows while the next block is read
+_WAITING = 3  # blocks that wait for them at most
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -66,38 +70,56 @@ def header(path: Path, separator: str) -> Header:
 
 
 def cut(path: Path, separator: str) -> list[Piece]:
-    """Cut a file's rows into pieces, each ending where a record ends. Memory is that of a block or a record.
+    """Cut a file's rows into pieces, each ending where a record ends. Memory is that of a few blocks or a record.
 
     Raises:
         DataError: The file is damaged, or a record is endless.
     """
-    pieces = []
-    head = header(path, separator)
-    first, start, block = 0, head.stop, b""
-    size = path.stat().st_size
-    with opened(path) as stream:
+    head, size = header(path, separator), path.stat().st_size
+    spans: list[tuple[int, int]] = []
+    counts: list[Future[tuple[int, bool]]] = []
+    start, block = head.stop, b""
+    with opened(path) as stream, ThreadPoolExecutor(_COUNTERS, thread_name_prefix="count") as pool:
         stream.seek(start)
         while True:
             more = stream.read(BLOCK)
             last = len(more) < BLOCK
             block += more
-            seen = plain(block, separator, len(head.names))
-            is_plain = seen is not None and not (last and seen[1] < len(block))
-            rows, used = seen if seen is not None and is_plain else _whole(block, separator, last=last)
-            if rows:
-                pieces.append(Piece(path, first, rows, start, start + used, size, plain=is_plain))
-            first, start, block = first + rows, start + used, block[used:]
+            used = _used(block, separator, last=last)
+            if used:
+                spans.append((start, start + used))
+                counts.append(pool.submit(_rows, block, used, separator, len(head.names)))
+                counts[max(0, len(counts) - _WAITING)].result()
+            start, block = start + used, block[used:]
             if last:
-                return pieces
+                break
             if len(block) > MAX_RECORD:
-                raise _endless(path, f"row {first + 1}")
+                raise _endless(path, f"row {sum(count.result()[0] for count in counts) + 1}")
+    pieces, first = [], 0
+    for (begin, end), count in zip(spans, counts, strict=True):
+        rows, is_plain = count.result()
+        if rows:
+            pieces.append(Piece(path, first, rows, begin, end, size, plain=is_plain))
+        first += rows
+    return pieces
 
 
-def _whole(block: bytes, separator: str, *, last: bool) -> tuple[int, int]:
-    """Rows that end in a block, and their bytes."""
-    found = records(block, separator, whole=last)
-    used = min(int(found.stops[-1]) + 1, len(block)) if found.stops.size else 0
-    return int(np.count_nonzero(~found.blank)), used
+def _used(block: bytes, separator: str, *, last: bool) -> int:
+    """Bytes of the whole records of a block."""
+    if last:
+        return len(block)
+    if b'"' not in block:
+        return block.rfind(b"\n") + 1
+    stops = records(block, separator, whole=False).stops
+    return int(stops[-1]) + 1 if stops.size else 0
+
+
+def _rows(block: bytes, used: int, separator: str, fields: int) -> tuple[int, bool]:
+    """Rows in the first bytes of a block, and whether all are plain."""
+    rows = plain(block, used, separator, fields)
+    if rows is not None:
+        return rows, True
+    return int(np.count_nonzero(~records(block[:used], separator, whole=True).blank)), False
 
 
 def read(piece: Piece, separator: str, columns: Sequence[str], numbers: Collection[str] = ()) -> Read:
@@ -118,10 +140,11 @@ def read(piece: Piece, separator: str, columns: Sequence[str], numbers: Collecti
         # Polars takes one mark away; a file's own is gone with its header.
         content = _BOM + rows.data if rows.data.startswith(_BOM) else rows.data
         try:
+            parsed = partial(_parsed, content, separator, names, columns, quoted=not piece.plain)
             try:
-                frame = _parsed(content, separator, names, columns, numbers)
+                frame = parsed(numbers)
             except pl.exceptions.ComputeError:  # a field is no number, or something is wrong with text too
-                frame = _parsed(content, separator, names, columns, ())
+                frame = parsed(())
         except pl.exceptions.PolarsError as problem:
             raise unreadable(piece.path, problem) from None
     if frame.height != rows.good.size:
@@ -131,7 +154,13 @@ def read(piece: Piece, separator: str, columns: Sequence[str], numbers: Collecti
 
 
 def _parsed(
-    content: bytes, separator: str, names: Sequence[str], columns: Sequence[str], numbers: Collection[str]
+    content: bytes,
+    separator: str,
+    names: Sequence[str],
+    columns: Sequence[str],
+    numbers: Collection[str],
+    *,
+    quoted: bool,
 ) -> pl.DataFrame:
     return pl.read_csv(
         content,
@@ -139,6 +168,7 @@ def _parsed(
         schema={name: pl.Float64 if name in numbers else pl.String for name in names},
         columns=[names.index(column) for column in columns],
         separator=separator,
+        quote_char='"' if quoted else None,
     ).select(columns)
 
 

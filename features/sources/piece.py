@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -45,6 +46,16 @@ class BadRow:
     column: str | None
     reason: str
     text: str
+
+    def described(self, file: Path) -> dict[str, Any]:
+        """The row as a quarantine's line of json says it, its file included; people count rows from 1."""
+        return {
+            "file": str(file),
+            "row": self.position + 1,
+            "column": self.column,
+            "reason": self.reason,
+            "text": self.text,
+        }
 
 
 TEXT = 1_000

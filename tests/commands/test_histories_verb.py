@@ -28,6 +28,8 @@ def test_it_writes_the_log_with_histories(plexrank: Plexrank, log: Path, tmp_pat
         ("4", "a", "x", "see", ["z"], 2),
         ("4", None, "x", "buy", [], 0),
     ]
+    assert "scan" in done.err
+    assert "rows, " in done.err
     assert "/s" in done.err
     facts = {
         line.split("\u2502")[1].strip(): line.split("\u2502")[2].strip()

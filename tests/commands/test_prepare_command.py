@@ -72,6 +72,18 @@ def test_values_that_look_like_markup_are_shown_as_they_are(plexrank: Plexrank) 
     assert "[/] 100.0%" in done.out
 
 
+@pytest.mark.parametrize("verb", ["prepare", "simulate"])
+def test_a_seed_is_a_whole_number_of_64_bits(plexrank: Plexrank, verb: str) -> None:
+    options = ("--schema", "schema.yaml", "--input", "0.csv") if verb == "prepare" else ("--rows", "100")
+    assert plexrank(verb, *options, "--output", "out", "--seed", 2**64 - 1).code == 0
+    for seed in (-1, 2**64):
+        refused = plexrank(verb, *options, "--output", "other", "--seed", seed)
+        assert refused.code == 2
+        assert "Invalid value for '--seed'" in refused.err
+        assert "Traceback" not in refused.err
+        assert not Path("other").exists()
+
+
 def test_a_split_by_group(plexrank: Plexrank) -> None:
     done = plexrank(
         "prepare", "--schema", "schema.yaml", "--input", "0.csv", "--output", "out", "--split-by", "group",

@@ -85,6 +85,16 @@ def test_mistakes_are_one_sentence(plexrank: Plexrank, arguments: tuple[str, ...
     assert not list(Path.cwd().glob("*.html"))
 
 
+@pytest.mark.parametrize("option", ["--json", "--output"])
+def test_a_full_disk_is_a_sentence(plexrank: Plexrank, option: str) -> None:
+    Path("full.html").symlink_to("/dev/full")
+    done = plexrank("profile", "day1", option, "full.html")
+    assert done.code == 2, done
+    assert done.err.splitlines()[-1] == (
+        "plexrank: full.html cannot be written: No space left on device; free some space, or choose another file"
+    )
+
+
 def test_an_empty_split_is_a_sentence(plexrank: Plexrank) -> None:
     prepared = ("prepare", "--schema", "schema.yaml", "--input", "0.csv", "--split", "1,0,0", "--output", "all")
     assert plexrank(*prepared).code == 0

@@ -48,3 +48,9 @@ def test_scores_of_many_shards_are_one_file(
         separator = "," if name == "scores.csv" else "\t"
         assert Path(name).read_text() == whole.write_csv(separator=separator)
     assert [path.name for path in tmp_path.glob(".scores*")] == []
+    Path(f"full-{name}").symlink_to("/dev/full")
+    command = ("score", "--artifact", "run/artifact", "--data", "prepared", "--overwrite", "--output", f"full-{name}")
+    full = plexrank(*command)
+    assert full.code == 2, full
+    assert f"full-{name} cannot be written: " in full.err.splitlines()[-1]
+    assert "No space left on device" in full.err.splitlines()[-1]

@@ -215,7 +215,7 @@ def test_edges_are_fitted_or_stay_as_given() -> None:
 def test_a_list_is_learnt_whole_and_one_of_a_feature_not_at_all() -> None:
     schema = small(
         {"name": "ad", "kind": "categorical", "encoding": "vocabulary"},
-        {"name": "past", "kind": "sequence", "of": "ad", "encoding": "vocabulary"},
+        {"name": "past", "kind": "sequence", "of": "ad"},
         {"name": "words", "kind": "multivalued", "encoding": "vocabulary", "max_length": 1},
     )
     typed = pl.DataFrame({"ad": ["a", None], "past": [["z"], None], "words": [["v", "w", None], []]})
@@ -286,7 +286,9 @@ def test_growth_of_statistics_alone_reads_no_rows() -> None:
 def test_a_number_that_no_row_has_is_refused(feature: dict[str, Any], rows: int) -> None:
     schema = small({**feature, "name": "price"}, {"name": "ad", "kind": "categorical"})
     typed = pl.DataFrame({"price": [None] * rows, "ad": ["a"] * rows}, schema={"price": pl.Float64, "ad": pl.String})
-    with pytest.raises(DataError, match="feature 'price' has no value in any training row; mend it, or remove it"):
+    with pytest.raises(
+        DataError, match=f"^{feature['kind']} feature 'price' has no value in any training row; mend it, or remove it$"
+    ):
         fit(typed, schema=schema)
 
 

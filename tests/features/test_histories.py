@@ -225,7 +225,7 @@ def write_log(folder: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["csv", "tsv", "csv.gz", "parquet"])
 def test_files_of_every_kind(log: Path, tmp_path: Path, kind: str) -> None:
     write_log(log, kind)
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[str, int, int]] = []
     made = write_histories([str(log)], tmp_path / "out", CLICKS, progress=lambda *now: seen.append(now))
     table = read_all(tmp_path / "out")
     assert table.columns == [*LOG.columns, "clicked", "clicked_length"]
@@ -233,8 +233,10 @@ def test_files_of_every_kind(log: Path, tmp_path: Path, kind: str) -> None:
     assert table.select(pl.col(LOG.columns).cast(pl.String)).equals(LOG.select(pl.all().cast(pl.String)))
     assert made.files == tuple((tmp_path / "out").iterdir())
     assert (made.rows, made.behaviours, made.bad_rows, made.empty, made.cut) == (8, 5, 0, 4, 0)
-    assert seen == sorted(seen)
-    assert seen[-1] == (8, 8)
+    files = len(list(log.iterdir()))
+    assert seen[: files + 2] == [*(("scan", done, files) for done in range(files + 1)), ("histories", 0, 8)]
+    assert seen[files + 1 :] == sorted(seen[files + 1 :])
+    assert seen[-1] == ("histories", 8, 8)
 
 
 @pytest.mark.parametrize(("rows", "files"), [(1, 5), (3, 3), (5, 2), (100, 1)])

@@ -114,6 +114,7 @@ def schemas(draw: st.DrawFn) -> Schema:
     for feature in others:
         if draw(st.booleans()) and owners and feature["kind"] != "numeric":
             feature["of"] = draw(st.sampled_from(owners))
+            del feature["encoding"], feature["min_count"]
     crosses = []
     for i in range(draw(st.integers(0, 3))):
         a, b = draw(st.permutations(single))[:2]

@@ -123,6 +123,12 @@ def test_a_numeric_feature_without_a_value(log: Path, refuse: Refuse, transforms
     assert message == "numeric feature 'x' has no value in any training row; mend it, or remove it"
 
 
+def test_a_bucketized_feature_without_a_value(log: Path, refuse: Refuse) -> None:
+    (log / "log.csv").write_text(GOOD.with_columns(x=None).write_csv())
+    message = refuse(DataError, {"name": "x", "kind": "bucketized", "edges": [1]})
+    assert message == "bucketized feature 'x' has no value in any training row; mend it, or remove it"
+
+
 def test_a_numeric_feature_without_a_value_that_trains(log: Path, refuse: Refuse) -> None:
     replace(log, x=pl.when(pl.col("t") >= 18).then("x"))
     assert "numeric feature 'x' has no value in any training row" in refuse(

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from common.errors import SchemaError
-from features.schema import Schema, load_schema
+from features.schema import Schema, load_schema, parse_schema
 
 WHOLE = """
 label: click
@@ -75,6 +75,15 @@ def test_a_sequence_uses_the_encoder_it_is_of(tmp_path: Path) -> None:
     assert all(schema.encoder_of(feature) is feature for feature in schema.sparse if feature is not past)
 
 
+def test_what_a_schema_is_written_as_can_be_read(tmp_path: Path) -> None:
+    schema = load(tmp_path, WHOLE)
+    written = schema.model_dump(mode="json")
+    assert parse_schema(written, source="test") == schema
+    assert [feature["name"] for feature in written["features"] if "encoding" not in feature] == [
+        "age", "price", "past", "spent",
+    ]  # fmt: skip
+
+
 def test_a_cross_may_have_a_vocabulary_where_edges_are_given(tmp_path: Path) -> None:
     cross = "{name: x, kind: cross, of: [a, b], encoding: vocabulary, min_count: 2}"
     features = f"  - {cross}\n  - {{name: a, kind: categorical}}\n  - {{name: b, kind: bucketized, edges: [1]}}\n"
@@ -139,6 +148,14 @@ CROSSED = """{name: a, kind: categorical}
         (
             "{name: a, kind: multivalued, of: b}\n  - {name: b, kind: sequence}",
             "multivalued 'a' is of 'b', which is no",
+        ),
+        (
+            "{name: b, kind: categorical}\n  - {name: a, kind: sequence, of: b, encoding: token}",
+            "feature 'a' is of 'b', whose encoding it shares; drop its own encoding, or of",
+        ),
+        (
+            "{name: b, kind: categorical}\n  - {name: a, kind: multivalued, of: b, min_count: 1}",
+            "feature 'a' is of 'b', whose min_count it shares; drop its own min_count, or of",
         ),
         ("{name: a, kind: multivalued, pooling: max}", "features[0].pooling: input should be 'sum' or 'mean'"),
         ("{name: a, kind: bucketized}", "feature 'a': give either edges, or buckets to fit them on the training rows"),

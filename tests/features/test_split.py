@@ -217,10 +217,13 @@ def test_parts_of_a_histogram_merge_to_the_whole(data: st.DataObject, times: lis
     order = data.draw(st.permutations(times))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(times)), max_size=4)))
     parts = [order[a:b] for a, b in zip([0, *cuts], [*cuts, len(times)], strict=True)]
-    merged = TimeHistogram()
-    for part in parts:
-        merged.merge(histogram_of(part))
-    for other in (merged, histogram_of(*parts)):
+    histograms = [histogram_of(part) for part in parts]
+    merged, again = TimeHistogram(), TimeHistogram()
+    for histogram in histograms:
+        merged.merge(histogram)
+    for histogram in histograms:  # as they were: merging changes none but the one that takes them in
+        again.merge(histogram)
+    for other in (merged, again, histogram_of(*parts)):
         assert other.constant == whole.constant == (len(set(times)) == 1)
         for shares in SHARES:
             assert other.split(Fractions(*shares)) == whole.split(Fractions(*shares))

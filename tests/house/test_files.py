@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ConfigError
-from common.files import atomic_folder, canonical_json, refuse_existing, sha256_file, write_json
+from common.errors import ConfigError, DiskError
+from common.files import atomic_file, atomic_folder, canonical_json, refuse_existing, sha256_file, write_json
 
 ROOT = Path(__file__).parents[2]
 _WRITER = """
@@ -71,6 +72,62 @@ def test_folder_appears_whole(tmp_path: Path) -> None:
         assert not target.exists()
     assert (target / "sub" / "a").read_text() == "1"
     assert _names(target.parent) == ["out"]
+
+
+def _fail_while_writing_a_file(target: Path, failure: BaseException) -> None:
+    with atomic_file(target) as partial:
+        partial.write_text("new")
+        raise failure
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    for text in ("old", "new"):
+        before = _names(tmp_path)
+        with atomic_file(target) as partial:
+            partial.write_text(text)
+            assert _names(tmp_path) == [f".{target.name}.partial", *before]
+        assert target.read_text() == text
+        assert _names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("failure", [ValueError(), KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_a_file_stays_as_it_was_where_writing_fails(tmp_path: Path, failure: BaseException) -> None:
+    target = tmp_path / "a.txt"
+    for before in ([], ["a.txt"]):
+        with pytest.raises(DiskError if isinstance(failure, OSError) else type(failure)):
+            _fail_while_writing_a_file(target, failure)
+        assert _names(tmp_path) == before
+        target.write_text("old")
+    assert target.read_text() == "old"
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    for target, reason in ((tmp_path / "no" / "a", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(DiskError) as caught:
+            write_json(target, {})
+        sentence = f"{target} cannot be written: {reason}; free some space, or choose another file"
+        assert str(caught.value) == str(pickle.loads(pickle.dumps(caught.value))) == sentence
+    assert _names(tmp_path) == []
+
+
+def test_a_device_is_written_into(tmp_path: Path) -> None:
+    for device in ("null", "full"):
+        (tmp_path / device).symlink_to(f"/dev/{device}")
+    write_json(tmp_path / "null", {})
+    with pytest.raises(DiskError, match=r"full cannot be written: No space left on device"):
+        write_json(tmp_path / "full", {})
+    assert all(path.is_char_device() for path in tmp_path.iterdir())
+    assert _names(tmp_path) == ["full", "null"]
+
+
+def test_a_file_of_a_folder_that_cannot_be_written_is_the_folders_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DiskError) as caught, atomic_folder(tmp_path / "out") as folder:
+        write_json(folder / "no" / "a.json", {})
+    assert str(caught.value) == (
+        f"{tmp_path / 'out'} cannot be written: No such file or directory; free some space, or choose another folder"
+    )
+    assert _names(tmp_path) == []
 
 
 def test_folder_is_readable_by_others(tmp_path: Path) -> None:
