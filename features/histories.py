@@ -27,7 +27,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from common.errors import ConfigError, DataError, SchemaError, did_you_mean
+from common.errors import ConfigError, DataError, SchemaError
 from common.files import atomic_folder, refuse_existing
 from features._behaviours import Behaviours
 from features._codes import Codes
@@ -276,7 +276,7 @@ def write_histories(
         DiskError: The output cannot be written.
     """
     refuse_existing(output, overwrite=overwrite)
-    files = _opened(expand(patterns), progress)
+    files = _opened(expand(patterns), history, progress)
     columns = _columns(files, history)
     total = sum(file.rows for file in files)
     progress("histories", 0, total)
@@ -317,11 +317,12 @@ def write_histories(
     )
 
 
-def _opened(paths: Sequence[Path], progress: Callable[[str, int, int], None]) -> list[RawFile]:
+def _opened(paths: Sequence[Path], history: History, progress: Callable[[str, int, int], None]) -> list[RawFile]:
+    """The files, each with the columns that the history needs."""
     files: list[RawFile] = []
     for path in paths:
         progress("scan", len(files), len(paths))
-        files.append(RawFile(path))
+        files.append(RawFile(path, history.columns))
     progress("scan", len(files), len(paths))
     return files
 
@@ -329,10 +330,6 @@ def _opened(paths: Sequence[Path], progress: Callable[[str, int, int], None]) ->
 def _columns(files: Sequence[RawFile], history: History) -> list[str]:
     """The columns, in which all files agree."""
     first = files[0]
-    for file in files:
-        for column in history.columns:
-            if column not in file.dtypes:
-                raise SchemaError(f"{file.path} has no column {column!r}; {did_you_mean(column, file.dtypes)}")
     for column in (history.name, history.length):
         if column in first.dtypes:
             raise ConfigError(f"{first.path} has a column {column!r} already; give the history another name")

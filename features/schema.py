@@ -153,7 +153,7 @@ class _ListFeature(_Feature):
             )
         return self
 
-    @model_serializer(mode="wrap")
+    @model_serializer(mode="wrap")  # what is written must be accepted when it is read again
     def _as_it_may_be_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {key: value for key, value in dump(self).items() if self.of is None or key not in _SHARED}
 

@@ -189,9 +189,7 @@ def _resumed_split(
         return TimeSplit(**json.loads(path.read_text(encoding="utf-8")))
     split = _find_split(job, settings, plan, engine, progress)
     if isinstance(split, TimeSplit):
-        partial = path.with_suffix(".partial")
-        write_json(partial, asdict(split))
-        os.replace(partial, path)
+        write_json(path, asdict(split))
     return split
 
 

@@ -45,11 +45,11 @@ class RawFile:
         path: A ``.csv``, ``.tsv`` (either may end in ``.gz``) or ``.parquet`` file. Every csv and tsv column is
             text: what a value means is the schema's business, not a guess from the first hundred rows. There an
             empty field is missing, a quoted empty one is empty text, and blank lines are passed over.
-        columns: Columns that must be there; those that are there by default.
+        columns: Columns that must be there.
 
     Attributes:
         path: The file.
-        dtypes: The type of each of the columns.
+        dtypes: The type of each column.
         pieces: Its rows, in order.
         rows: How many there are.
 
@@ -58,7 +58,7 @@ class RawFile:
         SchemaError: A column is missing, or two have one name.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
         kind = _kind(path)
         if kind is None:
@@ -74,11 +74,10 @@ class RawFile:
         if len(present) < len(found):
             twice = Counter(name for name, _ in found).most_common(1)[0][0]
             raise SchemaError(f"{path} has two columns {twice!r}; give each a name of its own")
-        columns = list(present) if columns is None else columns
         for column in columns:
             if column not in present:
                 raise SchemaError(f"{path} has no column {column!r}; {did_you_mean(column, present)}")
-        self.dtypes: dict[str, pl.DataType] = {column: present[column] for column in columns}
+        self.dtypes: dict[str, pl.DataType] = present
         self.pieces: list[Piece] = _parquet.cut(path) if separator is None else _csv.cut(path, separator)
         self.rows = sum(piece.rows for piece in self.pieces)
 

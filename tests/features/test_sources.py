@@ -64,8 +64,7 @@ def test_every_format_gives_the_same_rows(log: Path, name: str) -> None:
 def test_only_the_named_columns_are_read(log: Path) -> None:
     path = write(log, "x.csv", "a,b,c\n1,2,3\n")
     assert read(path, "c", "a") == [{"c": "3", "a": "1"}]
-    assert list(RawFile(path, ["c", "a"]).dtypes) == ["c", "a"]
-    assert RawFile(path).dtypes == dict.fromkeys("abc", pl.String())
+    assert RawFile(path, ["c", "a"]).dtypes == dict.fromkeys("abc", pl.String())
 
 
 def test_a_missing_column_names_the_nearest(log: Path) -> None:
