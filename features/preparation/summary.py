@@ -95,8 +95,8 @@ class Summary:
                 self._distinct[name].update(self._hashes(feature, values.to_numpy()))
         sample = typed.filter(pl.col(ROW) % self._stride == 0)
         self.sampled += sample.height
-        for name, values in sample.select(list(self._texts)).to_dict(as_series=False).items():
-            single = chain.from_iterable(filter(None, values)) if name in self._elements else values
+        for name, texts in sample.select(list(self._texts)).to_dict(as_series=False).items():
+            single = chain.from_iterable(filter(None, texts)) if name in self._elements else texts
             self._texts[name].update(text for text in single if text is not None)
 
     def merge(self, other: Self) -> None:

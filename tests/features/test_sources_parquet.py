@@ -111,7 +111,7 @@ def test_no_row(path: Path) -> None:
     FRAME.clear().write_parquet(path)
     file = RawFile(path, ["l"])
     assert (file.rows, file.pieces) == (0, [])
-    assert file.dtypes == {"l": pl.List(pl.String)}
+    assert file.dtypes == dict(FRAME.schema)
 
 
 def test_two_columns_of_one_name_are_refused(path: Path) -> None:
