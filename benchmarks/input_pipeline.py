@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import _child, _criteo, _report
-from features.batch import Batch
-from features.dataset import ClickDataset
-from features.encoded import EncodedRows, columns
-from features.feed import Feed
-from features.prepared import PreparedSet
+from features.datasets.batch import Batch
+from features.datasets.dataset import ClickDataset
+from features.datasets.encoded import EncodedRows, columns
+from features.datasets.feed import Feed
+from features.datasets.prepared import PreparedSet
 
 ROOT = Path(__file__).parents[1]
 GOAL = 1.5  # million rows/s

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks import _child, _report
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
 
 ROOT = Path(__file__).parents[1]
 MIB = 2**20

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks import _child, _criteo, _report
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
 
 ROOT = Path(__file__).parents[1]
 MIN_COUNT = 10

@@ -51,7 +51,7 @@ def histories(
     Example: plexrank histories --input 'log/*.parquet' --user user_id --item ad_id --time time --where click=1
     --name recent_ads --output log-histories
     """
-    from features.histories import History, write_histories
+    from features.histories.histories import History, write_histories
 
     history = History(user, item, time_column, tuple(where or ()), name, max_length)
     with phases() as progress:

@@ -9,9 +9,9 @@ from rich.markup import escape
 from commands._console import MAX_SEED, console, phases, table
 
 if TYPE_CHECKING:
-    from features.fitted import FittedSchema
+    from features.datasets.prepared import PreparedDocument
+    from features.encoding.fitted import FittedSchema
     from features.preparation.engine import Engine
-    from features.prepared import PreparedDocument
     from features.schema import Schema
 
 
@@ -116,7 +116,7 @@ def _schema(
 ) -> "tuple[Schema | FittedSchema, FittedSchema | None]":
     """What to prepare with, and the fitted schema that grows."""
     from common.errors import ConfigError
-    from features.fitted import FittedSchema
+    from features.encoding.fitted import FittedSchema
     from features.schema import load_schema
 
     if fitted is not None:

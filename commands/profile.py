@@ -43,7 +43,7 @@ def profile(
     """
     from common.errors import ConfigError
     from common.files import write_json
-    from features.prepared import PreparedSet
+    from features.datasets.prepared import PreparedSet
     from features.profile.findings import findings
     from features.profile.page import page, write_page
     from features.profile.profile import profile as measure

@@ -30,7 +30,7 @@ def simulate(
 
     Example: plexrank simulate --output data/ads --rows 1_000_000 --click-rate 0.1
     """
-    from features.simulation import simulate as run
+    from features.simulation.simulation import simulate as run
 
     started = time.perf_counter()
     with progress_bar() as bar:

@@ -1,27 +1,13 @@
-"""Raw logs to tokens: schema, encoders, preparation, data sets, online encoding, loaders, simulation."""
+"""Raw logs to tokens: schema, sources, encoding, preparation, data sets, histories, profiles, loaders, simulation."""
 
 __all__ = [
-    "batch",
-    "crosses",
-    "dataset",
-    "encoded",
-    "feed",
-    "fitted",
-    "fitter",
+    "datasets",
+    "encoding",
     "histories",
     "loaders",
-    "numerics",
-    "online",
-    "order",
     "preparation",
-    "prepared",
     "profile",
-    "quantiles",
     "schema",
-    "shards",
     "simulation",
     "sources",
-    "tokens",
-    "typed",
-    "vocabulary",
 ]

@@ -17,7 +17,7 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from common.errors import ConfigError, did_you_mean
 from common.settings import Settings
-from features.fitted import FittedSchema
+from features.encoding.fitted import FittedSchema
 from features.schema import ListFeature, SparseFeature
 from kernels.addressing import MAX_ROWS, Slot, slot_seed
 from kernels.lookup.interface import Lookup, TableLayout

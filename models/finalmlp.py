@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from common.settings import Settings
-from features.fitted import FittedSchema
+from features.encoding.fitted import FittedSchema
 from models.embedding import BuildLookup, EmbeddingSettings, FeatureEmbedding, Scope
 from models.mlp import MLP, MLPSettings
 from models.ranker import Ranker

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from common.settings import Settings
-from features.fitted import FittedSchema
+from features.encoding.fitted import FittedSchema
 from models.embedding import BuildLookup, EmbeddingSettings, FeatureEmbedding, Scope
 from models.ranker import Ranker
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from common.errors import ConfigError, did_you_mean
 from common.settings import Settings, validate
-from features.fitted import FittedSchema
+from features.encoding.fitted import FittedSchema
 from kernels.lookup.dispatch import Backend, build_lookup
 from kernels.lookup.interface import Lookup, TableLayout, TableOptimizer
 from models import finalmlp, logistic_regression

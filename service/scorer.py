@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import ArtifactError, RequestError
-from features.online import RequestEncoder
+from features.encoding.online import RequestEncoder
 from service.bodies import ScoreRequest
 from training.artifact import Artifact
 

@@ -25,9 +25,9 @@ from safetensors.torch import load_file, save_file
 from common.errors import ArtifactError, PlexrankError
 from common.files import sha256_file, sha256_json, write_json
 from common.versions import plexrank_version
-from features.batch import batches
-from features.encoded import EncodedRows
-from features.fitted import FittedSchema
+from features.datasets.batch import batches
+from features.datasets.encoded import EncodedRows
+from features.encoding.fitted import FittedSchema
 from models.ranker import Ranker, parameter_count
 from models.registry import Architecture, build_model
 from training.scoring import SCORING_BATCH, click_probabilities

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from common.errors import DataError
 from common.files import atomic_folder, refuse_existing
 from evaluation.report import Report
-from features.dataset import ClickDataset
-from features.feed import Feed
-from features.prepared import PreparedSet
+from features.datasets.dataset import ClickDataset
+from features.datasets.feed import Feed
+from features.datasets.prepared import PreparedSet
 from models.ranker import Ranker, parameter_count
 from models.registry import build_model
 from training.artifact import finish, load_weights, save_weights

@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 
 from common.errors import ArtifactError, DataError
-from features.encoded import EncodedRows
-from features.prepared import PreparedSet
-from features.typed import GROUP, KEEP, LABEL, ROW
+from features.datasets.encoded import EncodedRows
+from features.datasets.prepared import PreparedSet
+from features.encoding.typed import GROUP, KEEP, LABEL, ROW
 from training.artifact import Artifact
 
 

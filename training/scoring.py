@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.report import Report, evaluate
-from features.batch import Batch
+from features.datasets.batch import Batch
 from models.ranker import Ranker
 
 SCORING_BATCH = 16_384

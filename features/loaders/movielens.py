@@ -8,7 +8,7 @@ import polars as pl
 from common.errors import ConfigError, DataError, did_you_mean
 from common.files import atomic_folder
 from features._schema_file import write_schema
-from features.histories import Histories, History
+from features.histories.histories import Histories, History
 from features.loaders._shared import LoadSummary, read_table, require_columns, unreadable
 from features.sources.piece import Read
 

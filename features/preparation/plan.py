@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from common.errors import ConfigError, DataError, SchemaError
+from features.encoding.typed import holds_dates
 from features.preparation.split import Fractions
 from features.schema import Schema
 from features.sources.piece import Piece
 from features.sources.raw_file import RawFile, check_types, expand, read
-from features.typed import holds_dates
 
 PART_ROWS = 65_536
 """Rows of the input that a part has at least, but for the last."""

@@ -2,7 +2,7 @@
 
 A prepared set is a folder::
 
-    schema.json  vocabulary/NAME.parquet     the fitted schema (features.fitted)
+    schema.json  vocabulary/NAME.parquet     the fitted schema (features.encoding.fitted)
     prepared.json                            splits, their shards and rows, and the summary of every feature
     train/part-00000.parquet ...             tokens, numerics, label, group, time, kept columns
     valid/...  test/...
@@ -22,8 +22,9 @@ from typing import TypeVar
 
 from common.errors import ConfigError, DataError
 from common.files import atomic_folder, refuse_existing, resumable_folder, sha256_json, write_json
-from features.fitted import FittedSchema
-from features.fitter import Fitter, no_value
+from features.datasets.prepared import FILE, FORMAT, PreparedDocument, PreparedSplit, Shard
+from features.encoding.fitted import FittedSchema
+from features.encoding.fitter import Fitter, no_value
 from features.preparation.engine import Engine, LocalEngine
 from features.preparation.plan import Inputs, Part, Plan, Progress, SplitSettings, make_plan
 from features.preparation.split import SPLITS, GroupSplit, RowSplit, Split, TimeHistogram, TimeSplit
@@ -39,7 +40,6 @@ from features.preparation.work import (
     finished,
     fit_part,
 )
-from features.prepared import FILE, FORMAT, PreparedDocument, PreparedSplit, Shard
 from features.schema import Schema
 
 _FITTED, _SPLIT = f"{RECORDS}/fitted", f"{RECORDS}/split.json"

@@ -10,7 +10,7 @@ import polars_hash as plh
 from numpy.typing import NDArray
 
 from common.errors import ConfigError
-from features.typed import GROUP, ROW, TIMESTAMP
+from features.encoding.typed import GROUP, ROW, TIMESTAMP
 
 SPLITS: tuple[Literal["train", "valid", "test"], ...] = ("train", "valid", "test")
 _BINS = 1 << 20

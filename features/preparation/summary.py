@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.fitted import FittedSchema
+from features.encoding.fitted import FittedSchema
+from features.encoding.tokens import MISSING_TOKEN
+from features.encoding.typed import ROW
+from features.encoding.vocabulary import MISSING_ID, UNSEEN_ID
 from features.schema import ListFeature, SparseFeature
-from features.tokens import MISSING_TOKEN
-from features.typed import ROW
-from features.vocabulary import MISSING_ID, UNSEEN_ID
 
 _SKETCH = 1024
 _SAMPLE = 4_096

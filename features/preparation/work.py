@@ -13,17 +13,17 @@ import xxhash
 
 from common.files import atomic_file
 from common.settings import Settings
-from features.fitted import FittedSchema
-from features.fitter import Fitter
+from features.datasets.prepared import SCHEMA_DIGEST
+from features.encoding.fitted import FittedSchema
+from features.encoding.fitter import Fitter
+from features.encoding.tokens import token_expr
+from features.encoding.typed import GROUP, LABEL, ROW, only_numbers, refuse, row_text, timestamps, too_large, typed_rows
 from features.preparation.plan import Part, Portion
 from features.preparation.split import SPLITS, Split, TimeHistogram
 from features.preparation.summary import Summary
-from features.prepared import SCHEMA_DIGEST
 from features.schema import Schema
 from features.sources.piece import BadRow
 from features.sources.raw_file import read
-from features.tokens import token_expr
-from features.typed import GROUP, LABEL, ROW, only_numbers, refuse, row_text, timestamps, too_large, typed_rows
 
 OnBadRows = Literal["error", "skip", "quarantine"]
 _ROW_GROUP = 65_536  # a reader decodes row groups beside each other

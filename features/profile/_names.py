@@ -6,12 +6,12 @@ from typing import Literal
 
 import polars as pl
 
-from features.fitted import FittedSchema
+from features.encoding.fitted import FittedSchema
+from features.encoding.tokens import EMPTY_TOKEN, MISSING_TOKEN, token, token_expr
+from features.encoding.vocabulary import RESERVED, UNSEEN_ID
 from features.profile.counts import MISSING
 from features.profile.text import bucket_names
 from features.schema import BucketizedFeature, CrossFeature, SparseFeature
-from features.tokens import EMPTY_TOKEN, MISSING_TOKEN, token, token_expr
-from features.vocabulary import RESERVED, UNSEEN_ID
 
 Role = Literal["value", "hash", "missing", "unseen", "other"]
 
@@ -102,7 +102,7 @@ def _part(text: str | None, buckets: Sequence[str]) -> str:
 
 
 def _crossed(text: str) -> tuple[str | None, str | None]:
-    """The two texts that a cross's text ``N:A=B`` was made of (features.crosses)."""
+    """The two texts that a cross's text ``N:A=B`` was made of (features.encoding.crosses)."""
     length, _, rest = text.partition(":")
     if text.startswith("-="):
         return None, text[2:]

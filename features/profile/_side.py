@@ -1,7 +1,7 @@
 """A prepared set as a profile reads it: its shards, the units of its numbers, the names of its values."""
 
-from features.crosses import cross_text
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
+from features.encoding.crosses import cross_text
 from features.profile._names import Names
 from features.profile._units import Unit
 from features.profile.counts import NumericCounts, SparseCounts, count_numeric, count_sparse

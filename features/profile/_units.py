@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.numerics import NumericStatistics
+from features.encoding.numerics import NumericStatistics
 from features.schema import NumericFeature
 
 _ROUNDING = 2.0**-23

@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.datasets.shards import Shards
+from features.encoding.tokens import MISSING_TOKEN
+from features.encoding.typed import LABEL, ROW
+from features.encoding.vocabulary import MISSING_ID
 from features.profile._units import Unit
 from features.schema import ListFeature, SparseFeature
-from features.shards import Shards
-from features.tokens import MISSING_TOKEN
-from features.typed import LABEL, ROW
-from features.vocabulary import MISSING_ID
 
 ROWS, POSITIVES = "rows", "positives"
 HALF_ROWS, HALF_POSITIVES = "half_rows", "half_positives"

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.fitted import FittedSchema
+from features.encoding.fitted import FittedSchema
+from features.encoding.tokens import MISSING_TOKEN
 from features.profile._bins import cut_points, in_bins
 from features.profile._names import MISSING_NAME, OTHER_NAME, Name, Names
 from features.profile.counts import ROWS, NumericCounts, SparseCounts
 from features.profile.text import percent
 from features.schema import ColumnFeature, CrossFeature, ListFeature, NumericFeature
-from features.tokens import MISSING_TOKEN
 
 Reading = Literal["stable", "moderate", "large"]
 MODERATE, LARGE = 0.1, 0.25

@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.encoding.vocabulary import UNSEEN_ID
 from features.profile._bins import cut_points, histogram, in_bins, quantile
 from features.profile._names import MISSING_NAME, OTHER_NAME, UNSEEN_NAME, Name, Names
 from features.profile._units import Unit
 from features.profile.counts import MISSING, POSITIVES, ROWS, NumericCounts, SparseCounts, halves
 from features.profile.rates import Rate, grouped_auc
 from features.schema import SparseFeature
-from features.vocabulary import UNSEEN_ID
 
 TOP = 10
 """Most frequent values that are shown one by one."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.errors import DataError
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
 from features.profile._side import Side
 from features.profile.counts import NumericCounts, SparseCounts, count_numeric, count_sparse
 from features.profile.drift import FeatureDrift, caveat, compare_numeric, compare_sparse, incomparable

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.datasets.shards import Shards
+from features.encoding.typed import LABEL, TIMESTAMP
 from features.profile.counts import frames
 from features.profile.rates import Rate
-from features.shards import Shards
-from features.typed import LABEL, TIMESTAMP
 
 Ints = NDArray[np.int64]
 

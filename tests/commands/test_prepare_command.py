@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
 from tests.commands.conftest import Plexrank
 
 SCHEMA = """

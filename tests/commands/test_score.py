@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from features.datasets.prepared import PreparedSet
 from features.preparation import plan
-from features.prepared import PreparedSet
 from tests.commands.conftest import Plexrank
 from training.artifact import Artifact
 from training.predictions import predictions

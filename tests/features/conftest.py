@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from features.datasets.prepared import PreparedSet
 from features.preparation.plan import Inputs, SplitSettings
 from features.preparation.prepare import prepare
-from features.prepared import PreparedSet
 from features.schema import parse_schema
 
 

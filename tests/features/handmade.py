@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 
 from common.files import write_json
-from features.batch import Batch
-from features.fitted import FittedSchema
-from features.prepared import FILE, SCHEMA_DIGEST, PreparedDocument, PreparedSet, PreparedSplit, Shard
+from features.datasets.batch import Batch
+from features.datasets.prepared import FILE, SCHEMA_DIGEST, PreparedDocument, PreparedSet, PreparedSplit, Shard
+from features.encoding.fitted import FittedSchema
+from features.encoding.typed import GROUP, LABEL, ROW
 from features.schema import parse_schema
-from features.typed import GROUP, LABEL, ROW
 
 SCHEMA: dict[str, Any] = {
     "label": "y",

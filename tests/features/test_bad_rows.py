@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from common.errors import DataError
+from features.datasets.prepared import PreparedSet
+from features.encoding.typed import KEEP, ROW
 from features.preparation.split import SPLITS, Fractions
-from features.prepared import PreparedSet
-from features.typed import KEEP, ROW
 
 Prepare = Callable[..., PreparedSet]
 DOCUMENT: dict[str, Any] = {

@@ -9,10 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from features.batch import Batch, batches
-from features.encoded import EncodedRows, columns
+from features.datasets.batch import Batch, batches
+from features.datasets.encoded import EncodedRows, columns
+from features.encoding.typed import GROUP, LABEL
 from features.schema import Schema, parse_schema
-from features.typed import GROUP, LABEL
 
 SCHEMA = parse_schema(
     {

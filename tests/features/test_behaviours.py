@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from features._behaviours import Behaviours
+from features.histories._behaviours import Behaviours
 
 Row = tuple[int, int, int, bool]  # user, time, item, whether it is a behaviour
 

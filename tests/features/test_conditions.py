@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from common.errors import ConfigError
-from features._conditions import Condition
+from features.histories._conditions import Condition
 
 FILE = Path("log.csv")
 

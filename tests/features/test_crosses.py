@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.crosses import bucket_text, cross_expr, cross_text, with_crosses
+from features.encoding.crosses import bucket_text, cross_expr, cross_text, with_crosses
 from features.schema import parse_schema
 
 # A prepared set, an artifact and a request must agree for years: these texts never change.

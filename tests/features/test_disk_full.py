@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from common.errors import DiskError
+from features.datasets.prepared import PreparedSet
 from features.preparation import plan
-from features.prepared import PreparedSet
 
 DOCUMENT: dict[str, Any] = {"label": "y", "features": [{"name": "user", "kind": "categorical"}]}
 

@@ -12,11 +12,11 @@ import pytest
 from torch.utils.data import DataLoader
 
 from common.errors import ConfigError, DataError
-from features import feed as feed_module
-from features import order as order_module
-from features.dataset import ClickDataset
-from features.feed import Feed
-from features.prepared import PreparedSet
+from features.datasets import feed as feed_module
+from features.datasets import order as order_module
+from features.datasets.dataset import ClickDataset
+from features.datasets.feed import Feed
+from features.datasets.prepared import PreparedSet
 from tests.features.handmade import bytes_of, rows_of, write_prepared
 
 SHARDS = (7_000, 30, 2_000, 973)

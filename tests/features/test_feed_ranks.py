@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from torch.multiprocessing.spawn import spawn
 
-from features import feed as feed_module
-from features.batch import Batch
-from features.dataset import ClickDataset
-from features.feed import Feed
-from features.prepared import PreparedSet
+from features.datasets import feed as feed_module
+from features.datasets.batch import Batch
+from features.datasets.dataset import ClickDataset
+from features.datasets.feed import Feed
+from features.datasets.prepared import PreparedSet
 from tests.features.handmade import write_prepared
 
 SHARDS = (9_000, 25_000, 30, 39_970, 1, 41_000)

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 
 from common.errors import DataError, PlexrankError, SchemaError
-from features.crosses import cross_text
-from features.fitted import FittedSchema
-from features.fitter import Fitter
+from features.encoding.crosses import cross_text
+from features.encoding.fitted import FittedSchema
+from features.encoding.fitter import Fitter
+from features.encoding.tokens import token
+from features.encoding.vocabulary import Vocabulary
 from features.schema import ListFeature, parse_schema
-from features.tokens import token
-from features.vocabulary import Vocabulary
 
 DOCUMENT: dict[str, Any] = {
     "label": "click",

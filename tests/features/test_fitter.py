@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import DataError, SchemaError
-from features.crosses import cross_text
-from features.fitted import FittedSchema
-from features.fitter import Fitter
+from features.encoding.crosses import cross_text
+from features.encoding.fitted import FittedSchema
+from features.encoding.fitter import Fitter
 from features.schema import Schema, parse_schema
 
 EVERY_KIND: dict[str, Any] = {

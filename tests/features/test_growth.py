@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 
 from common.errors import DataError, SchemaError
-from features.fitted import FittedSchema
+from features.datasets.prepared import PreparedSet
+from features.encoding.fitted import FittedSchema
 from features.preparation.plan import Inputs, SplitSettings
 from features.preparation.prepare import fit, prepare
 from features.preparation.split import Fractions
-from features.prepared import PreparedSet
 from features.schema import parse_schema
 
 Prepare = Callable[..., PreparedSet]

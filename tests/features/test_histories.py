@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import ConfigError, DataError, PlexrankError, SchemaError
-from features import _part_files
-from features.histories import Histories, History, write_histories
-from features.simulation import simulate
+from features.histories import _part_files
+from features.histories.histories import Histories, History, write_histories
+from features.simulation.simulation import simulate
 from features.sources.piece import Read
 
 CLICKS = History(user="user", item="ad", time="time", where=("click=1",), name="clicked", max_length=3)

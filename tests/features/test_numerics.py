@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from features.numerics import NumericState, NumericStatistics, bucket_of, encoded, encoded_value, logged
+from features.encoding.numerics import NumericState, NumericStatistics, bucket_of, encoded, encoded_value, logged
 from features.schema import NumericFeature, Transform
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from common.errors import PlexrankError, RequestError
-from features.encoded import EncodedRows
-from features.fitter import Fitter
-from features.online import RequestEncoder
+from features.datasets.encoded import EncodedRows
+from features.encoding.fitter import Fitter
+from features.encoding.online import RequestEncoder
+from features.encoding.tokens import token
 from features.schema import parse_schema
-from features.tokens import token
 
 DOCUMENT: dict[str, Any] = {
     "label": "y",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import order as order_module
-from features.order import Order, Window
+from features.datasets import order as order_module
+from features.datasets.order import Order, Window
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 import torch
 
-from features._parcel import Parcel
-from features.batch import Batch
-from features.encoded import EncodedRows
+from features.datasets._parcel import Parcel
+from features.datasets.batch import Batch
+from features.datasets.encoded import EncodedRows
+from features.encoding.typed import GROUP, LABEL
 from features.schema import parse_schema
-from features.typed import GROUP, LABEL
 from tests.features.handmade import bytes_of
 
 ROWS = 11

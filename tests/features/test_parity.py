@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from common.errors import DataError, PlexrankError, RequestError
-from features.encoded import EncodedRows
-from features.fitted import FittedSchema
-from features.fitter import Fitter
-from features.online import RequestEncoder
+from features.datasets.encoded import EncodedRows
+from features.datasets.prepared import PreparedSet
+from features.encoding.fitted import FittedSchema
+from features.encoding.fitter import Fitter
+from features.encoding.online import RequestEncoder
+from features.encoding.tokens import token
+from features.encoding.typed import typed_rows
 from features.preparation.split import Fractions
-from features.prepared import PreparedSet
 from features.schema import Entity, Schema, parse_schema
 from features.sources.piece import Read
-from features.tokens import token
-from features.typed import typed_rows
 
 EXAMPLES = int(os.environ.get("PLEXRANK_PARITY_EXAMPLES", "300"))
 ENTITIES: tuple[Entity, ...] = get_args(Entity)

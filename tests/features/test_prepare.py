@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 
 from common.errors import ConfigError, DataError, SchemaError
+from features.datasets.prepared import PreparedSet
+from features.encoding.typed import KEEP, LABEL, ROW
 from features.preparation import plan
 from features.preparation.engine import LocalEngine
 from features.preparation.split import SPLITS, Fractions
-from features.prepared import PreparedSet
-from features.typed import KEEP, LABEL, ROW
 
 Prepare = Callable[..., PreparedSet]
 DOCUMENT: dict[str, Any] = {

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from common.errors import DataError
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
 
 ROOT = Path(__file__).parents[2]
 ROWS = 2_000_000

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from common.errors import ConfigError, DataError, PlexrankError, SchemaError
+from features.datasets.prepared import PreparedSet
 from features.preparation.split import Fractions
-from features.prepared import PreparedSet
 
 Refuse = Callable[..., str]
 

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from common.errors import DataError, PlexrankError, SchemaError
+from features.datasets.prepared import PreparedSet
+from features.datasets.shards import Shards
 from features.preparation import plan
 from features.preparation.split import Fractions
-from features.prepared import PreparedSet
-from features.shards import Shards
 from tests.features.handmade import write_prepared
 
 

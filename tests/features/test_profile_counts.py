@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.numerics import NumericState, NumericStatistics, encoded, logged
+from features.datasets.shards import Shards
+from features.encoding.numerics import NumericState, NumericStatistics, encoded, logged
+from features.encoding.typed import LABEL, ROW
 from features.profile import counts as counting
 from features.profile._units import Unit
 from features.profile.counts import count_numeric, count_sparse, halves
 from features.schema import NumericFeature, parse_schema
-from features.shards import Shards
-from features.typed import LABEL, ROW
 
 ROWS = 5000
 SCHEMA = parse_schema(

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from common.errors import DataError
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
 from features.profile.drift import FeatureDrift, chance, psi, reading
 from features.profile.profile import Drift, profile
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from common.errors import DataError
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
 from features.profile._bins import cut_points, histogram, in_bins
 from features.profile.counts import NumericCounts
 from features.profile.feature import FeatureProfile

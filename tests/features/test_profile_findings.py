@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
 from features.profile.findings import Finding, findings
 from features.profile.profile import profile
 

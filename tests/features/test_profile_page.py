@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from common.errors import DiskError
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
 from features.profile.findings import findings
 from features.profile.page import page, write_page
 from features.profile.profile import profile

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from features.prepared import PreparedSet
+from features.datasets.prepared import PreparedSet
 from features.profile.profile import profile
 from features.profile.times import Times
 

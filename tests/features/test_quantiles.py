@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from features.numerics import bucket_of
-from features.quantiles import QuantileSketch
+from features.encoding.numerics import bucket_of
+from features.encoding.quantiles import QuantileSketch
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 SMALL = st.integers(-20, 20).map(float)

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from common.errors import ConfigError
 from features.schema import load_schema
-from features.simulation import SimulationSummary, simulate
+from features.simulation.simulation import SimulationSummary, simulate
 
 START, DAY = 1_767_571_200, 86400
 ROWS = 120_000

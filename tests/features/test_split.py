@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import ConfigError, DataError
+from features.datasets.prepared import PreparedSet
+from features.encoding.typed import GROUP, ROW, TIMESTAMP
 from features.preparation import plan
 from features.preparation.split import SPLITS, Fractions, GroupSplit, RowSplit, TimeHistogram, TimeSplit
-from features.prepared import PreparedSet
 from features.sources import _csv
-from features.typed import GROUP, ROW, TIMESTAMP
 
 PLAIN: dict[str, Any] = {"label": "y", "keep": ["id"], "features": [{"name": "x", "kind": "categorical"}]}
 SHARES = [(0.8, 0.1, 0.1), (0.5, 0.5, 0.0), (0.34, 0.33, 0.33), (1.0, 0.0, 0.0), (0.7, 0.0, 0.3)]

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.fitted import FittedSchema
-from features.fitter import Fitter
+from features.encoding.fitted import FittedSchema
+from features.encoding.fitter import Fitter
+from features.encoding.tokens import token_expr
+from features.encoding.typed import ROW
 from features.preparation import summary
 from features.preparation.summary import DistinctCounter, Summary
 from features.schema import parse_schema
-from features.tokens import token_expr
-from features.typed import ROW
 
 SCHEMA = parse_schema(
     {

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import SchemaError
+from features.encoding.typed import holds_dates, timestamps, typed_rows
 from features.schema import parse_schema
 from features.sources.piece import Read
-from features.typed import holds_dates, timestamps, typed_rows
 
 FILE = Path("log.csv")
 MIDDAY = datetime(2024, 1, 2, 12, tzinfo=UTC)

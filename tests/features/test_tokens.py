@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.tokens import EMPTY_TOKEN, MISSING_TOKEN, text, token, token_expr
+from features.encoding.tokens import EMPTY_TOKEN, MISSING_TOKEN, text, token, token_expr
 
 # A prepared set, an artifact and a request must agree for years: these numbers never change.
 GOLDEN = {

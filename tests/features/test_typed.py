@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import DataError, SchemaError
+from features.encoding.typed import GROUP, KEEP, LABEL, ROW, TIMESTAMP, refuse, row_text, typed_rows
 from features.schema import Schema, parse_schema
 from features.sources.piece import BadRow, Read
-from features.typed import GROUP, KEEP, LABEL, ROW, TIMESTAMP, refuse, row_text, typed_rows
 
 FILE = Path("log.csv")
 

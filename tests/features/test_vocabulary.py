@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import DataError
-from features import _tally
-from features.vocabulary import MISSING_ID, UNSEEN_ID, Vocabulary, VocabularyCounter
+from features.encoding import _tally
+from features.encoding.vocabulary import MISSING_ID, UNSEEN_ID, Vocabulary, VocabularyCounter
 
 VALUE = st.none() | st.sampled_from(["", "a", "b", "B", "é", "🙂", "10", "9"]) | st.text(max_size=3)
 

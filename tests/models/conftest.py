@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import polars as pl
 import pytest
 
-from features.batch import Batch
-from features.encoded import EncodedRows
-from features.fitted import FittedSchema
+from features.datasets.batch import Batch
+from features.datasets.encoded import EncodedRows
+from features.encoding.fitted import FittedSchema
 from tests.models.small import SCHEMA, fit, typed
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from features.fitted import FittedSchema
-from features.fitter import Fitter
+from features.encoding.fitted import FittedSchema
+from features.encoding.fitter import Fitter
+from features.encoding.typed import LABEL
 from features.schema import parse_schema
-from features.typed import LABEL
 
 SCHEMA: dict[str, Any] = {
     "label": "click",

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from common.errors import ConfigError
-from features.batch import Batch
-from features.fitted import FittedSchema
-from features.tokens import token
+from features.datasets.batch import Batch
+from features.encoding.fitted import FittedSchema
+from features.encoding.tokens import token
 from kernels.addressing import Slot, rows_numpy, slot_seed
 from kernels.lookup.dispatch import build_lookup
 from models.embedding import EmbeddingSettings, FeatureEmbedding, Scope

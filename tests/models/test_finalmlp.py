@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from common.errors import ConfigError
-from features.batch import Batch
-from features.fitted import FittedSchema
+from features.datasets.batch import Batch
+from features.encoding.fitted import FittedSchema
+from features.encoding.vocabulary import Vocabulary
 from features.schema import parse_schema
-from features.vocabulary import Vocabulary
 from models.finalmlp import BilinearFusion, FeatureGate, FinalMLP
 from models.ranker import parameter_count
 from models.registry import Architecture, build_model

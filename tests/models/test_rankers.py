@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from common.errors import ConfigError
-from features.batch import Batch
-from features.encoded import EncodedRows
-from features.fitted import FittedSchema
-from features.typed import LABEL
+from features.datasets.batch import Batch
+from features.datasets.encoded import EncodedRows
+from features.encoding.fitted import FittedSchema
+from features.encoding.typed import LABEL
 from kernels.lookup.interface import TableOptimizer
 from models.logistic_regression import LogisticRegression
 from models.ranker import Ranker, parameter_count

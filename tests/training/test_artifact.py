@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import ArtifactError
-from features.encoded import EncodedRows
-from features.prepared import PreparedSet
+from features.datasets.encoded import EncodedRows
+from features.datasets.prepared import PreparedSet
 from tests.training.conftest import MakeRun
 from training.artifact import Artifact
 from training.loop import train

@@ -16,10 +16,10 @@ import yaml
 
 from common.errors import ArtifactError, ConfigError, DataError
 from evaluation.auc import auc
+from features.datasets.prepared import PreparedSet
 from features.preparation.plan import Inputs, SplitSettings
 from features.preparation.prepare import prepare
 from features.preparation.split import Fractions
-from features.prepared import PreparedSet
 from features.schema import parse_schema
 from tests.training.conftest import SCHEMA, MakeRun, write_log
 from training.artifact import Artifact

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from features.batch import Batch, batches
-from features.encoded import EncodedRows
-from features.prepared import PreparedSet
+from features.datasets.batch import Batch, batches
+from features.datasets.encoded import EncodedRows
+from features.datasets.prepared import PreparedSet
 from kernels.lookup.interface import Lookup
 from models.ranker import Ranker
 from models.registry import build_model

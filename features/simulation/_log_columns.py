@@ -7,8 +7,8 @@ import numpy.typing as npt
 import polars as pl
 
 from features._lists import lists
-from features._traffic import HISTORY, Chunk
-from features._world import CATEGORIES, COUNTRIES, DAY, DEVICES, GENDERS, HOUR, PLACEMENTS, START, World
+from features.simulation._traffic import HISTORY, Chunk
+from features.simulation._world import CATEGORIES, COUNTRIES, DAY, DEVICES, GENDERS, HOUR, PLACEMENTS, START, World
 
 NOTES = """\
 A simulated ads log. One row is an ad shown to a user; the rows of one request share request_id, and position 1 is

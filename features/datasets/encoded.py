@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.encoding.typed import GROUP, LABEL
 from features.schema import ListFeature, Schema
-from features.typed import GROUP, LABEL
 
 Ragged = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Values ``[V]`` and offsets ``[N + 1]``."""

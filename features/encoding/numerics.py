@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from features._moments import Moments
-from features.quantiles import QuantileSketch
+from features.encoding._moments import Moments
+from features.encoding.quantiles import QuantileSketch
 from features.schema import FittedTransform, NumericFeature
 
 _POINTS = 1000  # reference points of the quantile transform

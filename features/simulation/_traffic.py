@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from features._world import DAY, DEVICES, HOUR, PLACEMENTS, START, Floats, Ints, World
+from features.simulation._world import DAY, DEVICES, HOUR, PLACEMENTS, START, Floats, Ints, World
 
 CANDIDATES = 10
 """Most ads that a request shows."""

@@ -10,10 +10,10 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from common.errors import ConfigError, PlexrankError
-from features._parcel import Parcel
 from features._prefetch import prefetched
-from features.batch import Batch
-from features.dataset import ClickDataset
+from features.datasets._parcel import Parcel
+from features.datasets.batch import Batch
+from features.datasets.dataset import ClickDataset
 
 _AHEAD = 4  # batches that wait where a thread makes them
 _PARCELS_AHEAD = 2  # parcels that wait, of each worker

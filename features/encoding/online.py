@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import RequestError, did_you_mean
-from features.crosses import cross_text
-from features.encoded import EncodedRows, Ragged
-from features.fitted import FittedSchema
-from features.numerics import encoded_value, exceeds_float32
+from features.datasets.encoded import EncodedRows, Ragged
+from features.encoding.crosses import cross_text
+from features.encoding.fitted import FittedSchema
+from features.encoding.numerics import encoded_value, exceeds_float32
+from features.encoding.tokens import text, token
+from features.encoding.vocabulary import MISSING_ID, RESERVED
 from features.schema import (
     BucketizedFeature,
     CategoricalFeature,
@@ -25,8 +27,6 @@ from features.schema import (
     SequenceFeature,
     SparseFeature,
 )
-from features.tokens import text, token
-from features.vocabulary import MISSING_ID, RESERVED
 
 
 class RequestEncoder:

@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 
 from common.errors import DataError, SchemaError
-from features.crosses import with_crosses
-from features.fitted import FittedSchema
-from features.numerics import NumericState, NumericStatistics, encoded_value, logged
+from features.encoding.crosses import with_crosses
+from features.encoding.fitted import FittedSchema
+from features.encoding.numerics import NumericState, NumericStatistics, encoded_value, logged
+from features.encoding.vocabulary import Vocabulary, VocabularyCounter
 from features.schema import ColumnFeature, CrossFeature, ListFeature, Schema
-from features.vocabulary import Vocabulary, VocabularyCounter
 
 
 class Fitter:

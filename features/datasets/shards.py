@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from common.errors import DataError
+from features.encoding.typed import GROUP, KEEP, LABEL, ROW, TIMESTAMP
 from features.schema import ListFeature, Schema
-from features.typed import GROUP, KEEP, LABEL, ROW, TIMESTAMP
 
 _MEND = "prepare the data again"
 

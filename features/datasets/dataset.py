@@ -8,10 +8,10 @@ from torch.utils.data import IterableDataset, get_worker_info
 from common.errors import ConfigError
 from common.files import sha256_json
 from features._prefetch import prefetched
-from features.batch import Batch
-from features.encoded import EncodedRows, columns
-from features.order import Order, Window
-from features.prepared import PreparedSet
+from features.datasets.batch import Batch
+from features.datasets.encoded import EncodedRows, columns
+from features.datasets.order import Order, Window
+from features.datasets.prepared import PreparedSet
 from features.schema import ListFeature
 
 _MB = 1_000_000
@@ -20,12 +20,12 @@ _MB = 1_000_000
 class ClickDataset(IterableDataset[Batch]):
     """Batches of a split for one rank; in a DataLoader's worker process, those of that worker.
 
-    Iterating gives the first epoch; :class:`features.feed.Feed` gives epoch after epoch.
+    Iterating gives the first epoch; :class:`features.datasets.feed.Feed` gives epoch after epoch.
 
     Args:
         prepared: The prepared set.
         split: ``train``, ``valid`` or ``test``.
-        batch_size: Rows of a batch; the last one takes what is left (:class:`features.order.Order`).
+        batch_size: Rows of a batch; the last one takes what is left (:class:`features.datasets.order.Order`).
         seed: Of the order.
         shuffle: Whether to shuffle; else rows come in the order of the shards.
         shuffle_memory_mb: What each process may hold to shuffle, in 10^6 bytes. A split that fits is shuffled as one
@@ -122,7 +122,7 @@ class ClickDataset(IterableDataset[Batch]):
 
 
 def _row_bytes(prepared: PreparedSet) -> float:
-    """Memory of a row: its arrays (:class:`features.encoded.EncodedRows`), and 8 bytes for its place in the order."""
+    """Memory of a row: its arrays (:class:`EncodedRows`), and 8 bytes for its place in the order."""
     schema = prepared.fitted.schema
     lengths = {column["name"]: column["mean_length"] for column in prepared.document.columns if "mean_length" in column}
     sparse = sum(8 + 8 * lengths[f.name] if isinstance(f, ListFeature) else 8 for f in schema.sparse)

@@ -10,11 +10,11 @@ import polars as pl
 
 from common.errors import DataError, SchemaError
 from common.files import sha256_json, write_json
-from features.crosses import bucket_text, with_crosses
-from features.numerics import NumericStatistics, bucket_of, encoded
+from features.encoding.crosses import bucket_text, with_crosses
+from features.encoding.numerics import NumericStatistics, bucket_of, encoded
+from features.encoding.tokens import token_expr
+from features.encoding.vocabulary import MISSING_ID, RESERVED, Vocabulary
 from features.schema import BucketizedFeature, ListFeature, Schema, SequenceFeature, SparseFeature, parse_schema
-from features.tokens import token_expr
-from features.vocabulary import MISSING_ID, RESERVED, Vocabulary
 
 FORMAT = 2
 _FILE, _VOCABULARIES = "schema.json", "vocabulary"
@@ -58,8 +58,8 @@ class FittedSchema:
         """Encode typed rows.
 
         Args:
-            typed: A column a given feature, as :func:`features.typed.typed_rows` gives them; other columns pass
-                through.
+            typed: A column a given feature, as :func:`features.encoding.typed.typed_rows` gives them; other columns
+                pass through.
 
         Returns:
             The same rows: Int64 tokens or ids, List(Int64) lists (never null), Float32 numerics.

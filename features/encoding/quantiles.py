@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features._tally import Tally
+from features.encoding._tally import Tally
 
 _DROPPED = 40  # low bits of the mantissa that are dropped; 12 stay
 _MAGNITUDE = np.int64(2**63 - 1)

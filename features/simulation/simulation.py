@@ -10,10 +10,10 @@ import polars as pl
 
 from common.errors import ConfigError, did_you_mean
 from common.files import atomic_folder
-from features._log_columns import NOTES, LogColumns, log_schema
 from features._schema_file import write_schema
-from features._traffic import CANDIDATES, STEPS, Chunk, traffic
-from features._world import World
+from features.simulation._log_columns import NOTES, LogColumns, log_schema
+from features.simulation._traffic import CANDIDATES, STEPS, Chunk, traffic
+from features.simulation._world import World
 
 Format = Literal["parquet", "csv", "tsv"]
 

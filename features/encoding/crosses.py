@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from features.numerics import bucket_of
+from features.encoding.numerics import bucket_of
 from features.schema import CrossFeature, Schema
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from common.errors import DataError
-from features._tally import Tally
+from features.encoding._tally import Tally
 
 MISSING_ID, UNSEEN_ID = 0, 1
 

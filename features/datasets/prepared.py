@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from common.errors import DataError, did_you_mean
 from common.settings import Settings
-from features.fitted import FittedSchema
-from features.shards import Shards
+from features.datasets.shards import Shards
+from features.encoding.fitted import FittedSchema
 
 FORMAT = 1
 FILE = "prepared.json"
@@ -112,7 +112,7 @@ class PreparedSet:
             columns: Columns to read, all by default.
 
         Raises:
-            DataError: There is no such split, or a shard cannot be read (:meth:`features.shards.Shards.read`).
+            DataError: There is no such split, or a shard cannot be read (:meth:`features.datasets.shards.Shards.read`).
         """
         reader = self.reader(split)
         return (reader.read(shard, columns=columns) for shard in range(len(reader.rows)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from features.batch import Batch, keyed
+from features.datasets.batch import Batch, keyed
 
 
 @dataclass(frozen=True)

@@ -29,15 +29,15 @@ from numpy.typing import NDArray
 
 from common.errors import ConfigError, DataError, SchemaError
 from common.files import atomic_folder, refuse_existing
-from features._behaviours import Behaviours
-from features._codes import Codes
-from features._conditions import Condition
 from features._lists import lists
-from features._part_files import PartFiles
 from features._prefetch import prefetched
+from features.encoding.typed import holds_dates, refuse, row_text, timestamps
+from features.histories._behaviours import Behaviours
+from features.histories._codes import Codes
+from features.histories._conditions import Condition
+from features.histories._part_files import PartFiles
 from features.sources.piece import BadRow, Piece, Read
 from features.sources.raw_file import RawFile, expand, read
-from features.typed import holds_dates, refuse, row_text, timestamps
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import polars as pl
 import polars.selectors as cs
 
 from common.errors import DataError, SchemaError
-from features.numerics import exceeds_float32
+from features.encoding.numerics import exceeds_float32
 from features.schema import FLOAT32_MAX, ColumnFeature, ListFeature, Schema
 from features.sources.piece import TEXT, BadRow, Read
 
