@@ -21,9 +21,9 @@ import numpy as np
 from benchmarks import _child, _criteo, _report
 from features.datasets.batch import Batch
 from features.datasets.dataset import ClickDataset
-from features.datasets.encoded import EncodedRows, columns
 from features.datasets.feed import Feed
 from features.datasets.prepared import PreparedSet
+from features.encoding.encoded import EncodedRows, columns
 
 ROOT = Path(__file__).parents[1]
 GOAL = 1.5  # million rows/s

@@ -1,6 +1,5 @@
 """plexrank serve: artifacts behind HTTP."""
 
-import asyncio
 import contextlib
 import errno
 import shlex
@@ -88,6 +87,8 @@ def _curl(url: str, scorer: "Scorer") -> str:
 
 def _run(app: "FastAPI", host: str, port: int, *, access_log: bool, announce: Callable[[str], None]) -> None:
     """Warm up, listen, and answer until Ctrl-C or SIGTERM."""
+    import asyncio
+
     import uvicorn
 
     config = uvicorn.Config(

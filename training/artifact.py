@@ -26,7 +26,7 @@ from common.errors import ArtifactError, PlexrankError
 from common.files import sha256_file, sha256_json, write_json
 from common.versions import plexrank_version
 from features.datasets.batch import batches
-from features.datasets.encoded import EncodedRows
+from features.encoding.encoded import EncodedRows
 from features.encoding.fitted import FittedSchema
 from models.ranker import Ranker, parameter_count
 from models.registry import Architecture, build_model

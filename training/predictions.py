@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from common.errors import ArtifactError, DataError
-from features.datasets.encoded import EncodedRows
 from features.datasets.prepared import PreparedSet
+from features.encoding.encoded import EncodedRows
 from features.encoding.typed import GROUP, KEEP, LABEL, ROW
 from training.artifact import Artifact
 

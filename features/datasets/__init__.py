@@ -1,3 +1,3 @@
 """Prepared sets as batches: shards, their order, and what feeds training."""
 
-__all__ = ["batch", "dataset", "encoded", "feed", "order", "prepared", "shards"]
+__all__ = ["batch", "dataset", "feed", "order", "prepared", "shards"]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from common.quiet import quiet_import
-from features.datasets.encoded import EncodedRows
+from features.encoding.encoded import EncodedRows
 
 with quiet_import():
     from torchrec.sparse.jagged_tensor import KeyedJaggedTensor

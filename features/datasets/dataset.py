@@ -9,9 +9,9 @@ from common.errors import ConfigError
 from common.files import sha256_json
 from features._prefetch import prefetched
 from features.datasets.batch import Batch
-from features.datasets.encoded import EncodedRows, columns
 from features.datasets.order import Order, Window
 from features.datasets.prepared import PreparedSet
+from features.encoding.encoded import EncodedRows, columns
 from features.schema import ListFeature
 
 _MB = 1_000_000

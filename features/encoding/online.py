@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import RequestError, did_you_mean
-from features.datasets.encoded import EncodedRows, Ragged
 from features.encoding.crosses import cross_text
+from features.encoding.encoded import EncodedRows, Ragged
 from features.encoding.fitted import FittedSchema
 from features.encoding.numerics import encoded_value, exceeds_float32
 from features.encoding.tokens import text, token

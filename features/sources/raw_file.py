@@ -3,12 +3,13 @@
 import glob
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from common.errors import DataError, SchemaError, did_you_mean
-from features.sources import _csv, _parquet
+from features.sources import _csv
 from features.sources._refusals import changed, unreadable
 from features.sources.piece import Piece, Read
 
@@ -67,9 +68,12 @@ class RawFile:
             raise DataError(f"{path} is empty; remove it, or fetch it again")
         separator = _SEPARATORS.get(kind)
         if separator is None:
-            found = _parquet.columns(path)
+            from features.sources import _parquet  # not for a csv: pyarrow takes its time to load
+
+            found, cut = _parquet.columns(path), partial(_parquet.cut, path)
         else:
             found = [(name, pl.String()) for name in _csv.header(path, separator).names]
+            cut = partial(_csv.cut, path, separator)
         present = dict(found)
         if len(present) < len(found):
             twice = Counter(name for name, _ in found).most_common(1)[0][0]
@@ -78,7 +82,7 @@ class RawFile:
             if column not in present:
                 raise SchemaError(f"{path} has no column {column!r}; {did_you_mean(column, present)}")
         self.dtypes: dict[str, pl.DataType] = present
-        self.pieces: list[Piece] = _parquet.cut(path) if separator is None else _csv.cut(path, separator)
+        self.pieces: list[Piece] = cut()
         self.rows = sum(piece.rows for piece in self.pieces)
 
 
@@ -97,7 +101,11 @@ def read(piece: Piece, columns: Sequence[str], numbers: Collection[str] = ()) ->
     if _size(piece.path) != piece.size:
         raise changed(piece.path)
     separator = _SEPARATORS.get(str(_kind(piece.path)))
-    return _parquet.read(piece, columns) if separator is None else _csv.read(piece, separator, columns, numbers)
+    if separator is not None:
+        return _csv.read(piece, separator, columns, numbers)
+    from features.sources import _parquet
+
+    return _parquet.read(piece, columns)
 
 
 def check_types(files: Sequence[RawFile], columns: Sequence[str]) -> None:

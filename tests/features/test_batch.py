@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from features.datasets.batch import Batch, batches
-from features.datasets.encoded import EncodedRows, columns
+from features.encoding.encoded import EncodedRows, columns
 from features.encoding.typed import GROUP, LABEL
 from features.schema import Schema, parse_schema
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from common.errors import PlexrankError, RequestError
-from features.datasets.encoded import EncodedRows
+from features.encoding.encoded import EncodedRows
 from features.encoding.fitter import Fitter
 from features.encoding.online import RequestEncoder
 from features.encoding.tokens import token

@@ -9,7 +9,7 @@ import torch
 
 from features.datasets._parcel import Parcel
 from features.datasets.batch import Batch
-from features.datasets.encoded import EncodedRows
+from features.encoding.encoded import EncodedRows
 from features.encoding.typed import GROUP, LABEL
 from features.schema import parse_schema
 from tests.features.handmade import bytes_of

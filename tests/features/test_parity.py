@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from common.errors import DataError, PlexrankError, RequestError
-from features.datasets.encoded import EncodedRows
 from features.datasets.prepared import PreparedSet
+from features.encoding.encoded import EncodedRows
 from features.encoding.fitted import FittedSchema
 from features.encoding.fitter import Fitter
 from features.encoding.online import RequestEncoder

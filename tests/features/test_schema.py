@@ -211,7 +211,7 @@ def test_a_wrong_schema_gets_one_sentence(tmp_path: Path, features: str, message
         ("label: 1\nfeatures: [{name: a, kind: numeric}]", "label: input should be a valid string, got 1"),
         ("- a", "must hold a mapping of keys to values, not a list"),
         ("", "must hold a mapping of keys to values, not nothing"),
-        ("label: [", "line 1"),
+        ("label: [", "line 2"),
     ],
 )
 def test_a_wrong_file_gets_one_sentence(tmp_path: Path, text: str, message: str) -> None:

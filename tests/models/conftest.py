@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from features.datasets.batch import Batch
-from features.datasets.encoded import EncodedRows
+from features.encoding.encoded import EncodedRows
 from features.encoding.fitted import FittedSchema
 from tests.models.small import SCHEMA, fit, typed
 

@@ -8,7 +8,7 @@ import torch
 
 from common.errors import ConfigError
 from features.datasets.batch import Batch
-from features.datasets.encoded import EncodedRows
+from features.encoding.encoded import EncodedRows
 from features.encoding.fitted import FittedSchema
 from features.encoding.typed import LABEL
 from kernels.lookup.interface import TableOptimizer

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from features.datasets.encoded import EncodedRows
 from features.datasets.prepared import PreparedSet
+from features.encoding.encoded import EncodedRows
 from service.router import Router
 from tests.service.raw import as_request, good_request, strange_rows
 from tests.service.trained import Trained

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import ArtifactError
-from features.datasets.encoded import EncodedRows
 from features.datasets.prepared import PreparedSet
+from features.encoding.encoded import EncodedRows
 from tests.training.conftest import MakeRun
 from training.artifact import Artifact
 from training.loop import train

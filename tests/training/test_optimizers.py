@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from features.datasets.batch import Batch, batches
-from features.datasets.encoded import EncodedRows
 from features.datasets.prepared import PreparedSet
+from features.encoding.encoded import EncodedRows
 from kernels.lookup.interface import Lookup
 from models.ranker import Ranker
 from models.registry import build_model
