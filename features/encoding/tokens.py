@@ -53,10 +53,4 @@ def token_expr(value: pl.Expr) -> pl.Expr:
         Expression of dtype Int64, never null.
     """
     hashed = cast("plh.HExpr", value).nchash.xxh3_64().reinterpret(signed=True)
-    return (
-        pl.when(value.is_null())
-        .then(pl.lit(MISSING_TOKEN, pl.Int64))
-        .when(value == "")
-        .then(pl.lit(EMPTY_TOKEN, pl.Int64))
-        .otherwise(hashed)
-    )
+    return pl.when(value == "").then(pl.lit(EMPTY_TOKEN, pl.Int64)).otherwise(hashed).fill_null(MISSING_TOKEN)

@@ -162,7 +162,8 @@ def _features(raw: pl.DataFrame, schema: Schema, file: Path) -> list[_Typed]:
             raise SchemaError(f"{file}: {_subject(number)} is {dtype}; give numbers, or declare another kind")
     # All columns in one expression each, and faults only looked for where there is a sign of one.
     cast = raw.select(cs.by_name(f.source).cast(pl.Float64, strict=False).alias(f.name) for f in numbers)
-    largest = cast.select(pl.all().fill_nan(None).abs().max()).to_dicts()[0] if numbers else {}
+    filled = cast.fill_nan(None)
+    largest = filled.select(pl.all().abs().max()).to_dicts()[0] if numbers else {}
     typed = []
     for feature in schema.given:
         if feature.kind not in ("numeric", "bucketized"):
@@ -173,7 +174,7 @@ def _features(raw: pl.DataFrame, schema: Schema, file: Path) -> list[_Typed]:
         if unread or (largest[feature.name] or 0.0) > FLOAT32_MAX:
             typed.append(_doubtful(given, feature))
         else:
-            typed.append(_Typed(column.fill_nan(None)))
+            typed.append(_Typed(filled[feature.name]))
     return typed
 
 

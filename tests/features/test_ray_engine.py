@@ -42,7 +42,7 @@ def prepare(folder: Path, output: str, engine: str, **more: str) -> subprocess.C
 @pytest.fixture
 def logged(tmp_path: Path) -> Path:
     draw = np.random.default_rng(0)
-    rows = 800_000  # four parts
+    rows = 240_000  # four parts
     (tmp_path / "schema.yaml").write_text(SCHEMA)
     pl.DataFrame(
         {
@@ -72,11 +72,11 @@ def test_the_output_is_that_of_one_machine(logged: Path) -> None:
 @pytest.mark.slow
 def test_a_mistake_is_the_same_sentence(logged: Path) -> None:
     frame = pl.read_parquet(logged / "log.parquet")
-    wrong = frame.with_columns(y=pl.when(pl.int_range(pl.len()) == 700_000).then(7).otherwise("y"))
+    wrong = frame.with_columns(y=pl.when(pl.int_range(pl.len()) == 210_000).then(7).otherwise("y"))
     wrong.write_parquet(logged / "log.parquet")
     local, ray = (prepare(logged, "out", engine) for engine in ("local", "ray"))
     assert local.returncode == ray.returncode == 2
-    assert "plexrank: log.parquet, row 700001: label 'y' is 7, neither 0 nor 1" in ray.stderr
+    assert "plexrank: log.parquet, row 210001: label 'y' is 7, neither 0 nor 1" in ray.stderr
     assert ray.stderr.splitlines()[-1] == local.stderr.splitlines()[-1]
     assert "Traceback" not in ray.stderr
 
