@@ -2,7 +2,7 @@
 
 import polars as pl
 
-_PENDING = 65_536  # rows of counts that may wait to be added up, or as many as there are distinct values
+_PENDING = 65_536  # rows that may wait to be added up, or as many as there are distinct values
 
 
 class Tally:
@@ -22,8 +22,7 @@ class Tally:
 
     def update(self, values: pl.Series) -> None:
         """Count the values of a batch; nulls do not count."""
-        counts = values.drop_nulls().alias("value").value_counts(name="count")
-        self._add(counts.cast({"count": pl.UInt64}))
+        self._add(values.to_frame("value").drop_nulls().with_columns(count=pl.lit(1, pl.UInt64)))
 
     def merge(self, other: "Tally") -> None:
         """Add the counts of another tally."""
@@ -32,8 +31,8 @@ class Tally:
     def counts(self) -> pl.DataFrame:
         """Each value once, in no order: columns ``value`` and ``count`` (UInt64)."""
         if self._pending:
-            joined = pl.concat([self._total, *self._pending])
-            self._total = joined.group_by("value").agg(pl.col("count").sum())
+            joined = pl.concat([self._total, *self._pending]).lazy()
+            self._total = joined.group_by("value").agg(pl.col("count").sum()).collect(engine="streaming")
             self._pending, self._rows = [], 0
         return self._total
 

@@ -5,6 +5,7 @@ Id 0 is a missing value, 1 an unseen one; the values follow from 2 by falling fr
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -38,7 +39,7 @@ class Vocabulary:
         """Number of ids, the two reserved ones included."""
         return len(self.values) + RESERVED
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hexadecimal sha256 of the values in order."""
         hasher = hashlib.sha256()
