@@ -1,5 +1,6 @@
 """The training loop: from a run file to an artifact."""
 
+import contextlib
 import math
 import signal
 import time
@@ -182,21 +183,22 @@ def _epoch(
     model.train()
     total, recent, seen, since = 0.0, 0.0, 0, 0
     clock = time.perf_counter()
-    for step, batch in enumerate(feed, 1):
-        assert batch.label is not None
-        loss = F.binary_cross_entropy_with_logits(model(batch.dense, batch.sparse), batch.label)
-        optimizers.step(loss)
-        size = batch.label.numel()
-        total, recent, seen, since = total + loss.item() * size, recent + loss.item() * size, seen + size, since + size
-        if not math.isfinite(total):
-            raise DataError(f"the loss is not finite at epoch {epoch}, step {step}; lower optimizer.learning_rate")
-        if interrupt.requested:
-            return None
-        if step % _REPORT_EVERY == 0 or step == len(feed):
-            now = time.perf_counter()
-            for observer in observers:
-                observer.on_step(epoch, step, recent / since, since / (now - clock))
-            recent, since, clock = 0.0, 0, now
+    with contextlib.closing(iter(feed)) as batches:
+        for step, batch in enumerate(batches, 1):
+            assert batch.label is not None
+            loss = F.binary_cross_entropy_with_logits(model(batch.dense, batch.sparse), batch.label)
+            optimizers.step(loss)
+            size, summed = batch.label.numel(), loss.item() * batch.label.numel()
+            total, recent, seen, since = total + summed, recent + summed, seen + size, since + size
+            if not math.isfinite(total):
+                raise DataError(f"the loss is not finite at epoch {epoch}, step {step}; lower optimizer.learning_rate")
+            if interrupt.requested:
+                return None
+            if step % _REPORT_EVERY == 0 or step == len(feed):
+                now = time.perf_counter()
+                for observer in observers:
+                    observer.on_step(epoch, step, recent / since, since / (now - clock))
+                recent, since, clock = 0.0, 0, now
     return total / seen
 
 

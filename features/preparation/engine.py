@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -16,8 +16,10 @@ _MOST_WORKERS = 8  # each holds a part in memory
 class Engine(Protocol):
     """Runs a function over parts."""
 
-    def map(self, function: Callable[[Job, Part], Result], job: Job, parts: Sequence[Part]) -> Iterator[Result]:
+    def map(self, function: Callable[[Job, Part], Result], job: Job, parts: Sequence[Part]) -> Generator[Result]:
         """Give the function's result for each part, in the order of the parts.
+
+        Close it when done: left to the garbage collector, it might wait for its threads where nothing may wait.
 
         Args:
             function: Called as ``function(job, part)``, wherever the engine sees fit.
@@ -40,7 +42,7 @@ class LocalEngine:
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
 
-    def map(self, function: Callable[[Job, Part], Result], job: Job, parts: Sequence[Part]) -> Iterator[Result]:
+    def map(self, function: Callable[[Job, Part], Result], job: Job, parts: Sequence[Part]) -> Generator[Result]:
         """See :class:`Engine`; at most one result waits beside those in work."""
         running: deque[Future[Result]] = deque()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="prepare") as pool:

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
@@ -173,8 +174,9 @@ def _find_split(job: Job, settings: SplitSettings, plan: Plan, engine: Engine, p
     if settings.by == "group":
         return GroupSplit(settings.fractions, settings.seed)
     histogram = TimeHistogram()
-    for some in _counted("times", plan.parts, engine.map(count_times, job, plan.parts), progress):
-        histogram.merge(some)
+    with closing(engine.map(count_times, job, plan.parts)) as found:
+        for some in _counted("times", plan.parts, found, progress):
+            histogram.merge(some)
     if histogram.constant:
         raise DataError(f"all rows have the same {job.schema.timestamp!r}; split by row instead")
     return histogram.split(settings.fractions)
@@ -198,8 +200,9 @@ def _fit(job: Job, plan: Plan, engine: Engine, progress: Progress) -> FittedSche
     if fitter.learns_from is not None:
         # Files that validate or test are not read for it at all.
         parts = [part for part in plan.parts if any(portion.split in (0, None) for portion in part.portions)]
-        for some in _counted("fit", parts, engine.map(fit_part, job, parts), progress):
-            fitter.merge(some)
+        with closing(engine.map(fit_part, job, parts)) as found:
+            for some in _counted("fit", parts, found, progress):
+                fitter.merge(some)
     return fitter.fitted()
 
 
@@ -223,11 +226,11 @@ def _encode(job: EncodeJob, plan: Plan, engine: Engine, progress: Progress) -> P
         (job.folder / name).mkdir(exist_ok=True)
     kept = {part.index: record for part in plan.parts if (record := finished(job.folder, part)) is not None}
     todo = [part for part in plan.parts if part.index not in kept]
-    fresh = engine.map(encode_part, job, todo)
-    records = (kept.pop(part.index) if part.index in kept else next(fresh) for part in plan.parts)
     gathered = _Gathered(job)
-    for record in _counted("encode", plan.parts, records, progress):
-        gathered.add(record)
+    with closing(engine.map(encode_part, job, todo)) as fresh:
+        records = (kept.pop(part.index) if part.index in kept else next(fresh) for part in plan.parts)
+        for record in _counted("encode", plan.parts, records, progress):
+            gathered.add(record)
     return gathered.document()
 
 

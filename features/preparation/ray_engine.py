@@ -4,7 +4,7 @@ import logging
 import os
 import pickle
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from common.errors import ConfigError, InstallError, PlexrankError
@@ -57,7 +57,7 @@ class RayEngine:
             reason = str(problem).strip().splitlines()[0]
             raise ConfigError(f"Ray cannot be reached: {reason}; {_MEND}") from None
 
-    def map(self, function: Callable[[Job, Part], Result], job: Job, parts: Sequence[Part]) -> Iterator[Result]:
+    def map(self, function: Callable[[Job, Part], Result], job: Job, parts: Sequence[Part]) -> Generator[Result]:
         """See :class:`features.preparation.engine.Engine`."""
         import ray
 

@@ -17,12 +17,14 @@ from features.sources._rows import Rows, sort_out
 from features.sources._stream import opened, span
 from features.sources.piece import Piece, Read
 
-BLOCK = 8 << 20
-"""Bytes that are read at once, and so of a piece, about."""
+PIECE = 8 << 20
+"""Bytes of a piece, at least, but for the last."""
+BLOCK = 1 << 20
+"""Bytes that are looked at together while a file is cut: what a processor's cache holds."""
 MAX_RECORD = 32 << 20
 """Bytes that one record may have: a quote that is never closed must not swallow what memory there is."""
 _COUNTERS = 2  # threads that count rows while the next block is read
-_WAITING = 3  # blocks that wait for them at most
+_WAITING = 8  # blocks that wait for them at most
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -95,12 +97,15 @@ def cut(path: Path, separator: str) -> list[Piece]:
                 break
             if len(block) > MAX_RECORD:
                 raise _endless(path, f"row {sum(count.result()[0] for count in counts) + 1}")
-    pieces, first = [], 0
-    for (begin, end), count in zip(spans, counts, strict=True):
-        rows, is_plain = count.result()
-        if rows:
-            pieces.append(Piece(path, first, rows, begin, end, size, plain=is_plain))
-        first += rows
+    pieces: list[Piece] = []
+    first, rows, begin, all_plain = 0, 0, head.stop, True
+    for (_, end), count in zip(spans, counts, strict=True):
+        more_rows, is_plain = count.result()
+        rows, all_plain = rows + more_rows, all_plain and is_plain
+        if end - begin >= PIECE or end == spans[-1][1]:
+            if rows:
+                pieces.append(Piece(path, first, rows, begin, end, size, plain=all_plain))
+            first, rows, begin, all_plain = first + rows, 0, end, True
     return pieces
 
 

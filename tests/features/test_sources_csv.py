@@ -40,6 +40,7 @@ def rows_of(path: Path, block: int, *columns: str) -> tuple[dict[int, Row], dict
     """Good and bad rows by their position, from a file cut into pieces of about so many bytes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_csv, "BLOCK", block)
+        patch.setattr(_csv, "PIECE", block)
         file = RawFile(path, columns)
     good: dict[int, Row] = {}
     bad: dict[int, BadRow] = {}
@@ -166,6 +167,7 @@ def test_a_bad_row_costs_no_other_of_a_large_piece(path: Path, quote: str, stray
 
 def test_a_quote_that_swallows_the_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_csv, "BLOCK", 1 << 16)
+    monkeypatch.setattr(_csv, "PIECE", 1 << 16)
     monkeypatch.setattr(_csv, "MAX_RECORD", 1 << 20)
     path.write_text('a,b\n1,2\n3,"' + "4,5\n" * 400_000)
     with pytest.raises(DataError, match=rf"^{path}, row 2 is longer than 1 MiB; a quote in it may never be closed"):
@@ -206,10 +208,11 @@ def test_blank_lines_are_no_rows(path: Path) -> None:
 
 
 def test_pieces_are_as_large_as_they_should_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_csv, "BLOCK", 1000)
+    monkeypatch.setattr(_csv, "BLOCK", 100)
+    monkeypatch.setattr(_csv, "PIECE", 1000)
     path.write_text("a,b\n" + "".join(f"{i},{'x' * 20}\n" for i in range(1000)))
     pieces = RawFile(path, ["a"]).pieces
-    assert all(950 < piece.stop - piece.start < 1050 for piece in pieces[:-1])
+    assert all(1000 <= piece.stop - piece.start < 1150 for piece in pieces[:-1])
     assert pieces[0].start == len("a,b\n")
     assert pieces[-1].stop == path.stat().st_size
 
@@ -241,6 +244,7 @@ def numbered(path: Path, rows: int, block: int) -> RawFile:
     path.write_bytes(gzip.compress(text.encode()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_csv, "BLOCK", block)
+        patch.setattr(_csv, "PIECE", block)
         return RawFile(path, ["a"])
 
 
