@@ -29,7 +29,7 @@ class Tally:
         self._add(other.counts())
 
     def counts(self) -> pl.DataFrame:
-        """Each value once, in no order: columns ``value`` and ``count`` (UInt64)."""
+        """Each value once, in no order: columns ``value`` and ``count`` (UInt64). What was pending is added up."""
         if self._pending:
             joined = pl.concat([self._total, *self._pending]).lazy()
             self._total = joined.group_by("value").agg(pl.col("count").sum()).collect(engine="streaming")

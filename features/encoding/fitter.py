@@ -77,6 +77,13 @@ class Fitter:
         for name, counter in self._counters.items():
             counter.merge(other._counters[name])
 
+    def compact(self) -> None:
+        """Add up what is pending, so that another who merges this has less to do."""
+        for state in self._numerics.values():
+            state.compact()
+        for counter in self._counters.values():
+            counter.compact()
+
     def fitted(self) -> FittedSchema:
         """The fitted schema of all rows so far.
 

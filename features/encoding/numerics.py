@@ -85,6 +85,11 @@ class NumericState:
         if self._sketch is not None and other._sketch is not None:
             self._sketch.merge(other._sketch)
 
+    def compact(self) -> None:
+        """Add up what is pending, so that another who merges this has less to do."""
+        if self._sketch is not None:
+            self._sketch.compact()
+
     def statistics(self) -> NumericStatistics:
         """The statistics of all values so far."""
         if not self._moments.count:

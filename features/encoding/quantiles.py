@@ -39,6 +39,10 @@ class QuantileSketch:
         """Count the numbers of another sketch too."""
         self._tally.merge(other._tally)
 
+    def compact(self) -> None:
+        """Add up what is pending, so that another who merges this has less to do."""
+        self._tally.counts()
+
     def quantiles(self, shares: Sequence[float]) -> list[float]:
         """For each share, the smallest number that at least this share of the numbers does not exceed.
 

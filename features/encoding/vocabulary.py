@@ -97,6 +97,10 @@ class VocabularyCounter:
         """Count the texts of another counter too."""
         self._tally.merge(other._tally)
 
+    def compact(self) -> None:
+        """Add up what is pending, so that another who merges this has less to do."""
+        self._tally.counts()
+
     def vocabulary(self, *, min_count: int, grow: Vocabulary | None = None) -> Vocabulary:
         """The vocabulary of the values seen at least ``min_count`` times.
 

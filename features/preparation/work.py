@@ -123,6 +123,7 @@ def fit_part(job: Job, part: Part) -> Fitter:
         if bad and job.on_bad_rows == "error":
             raise refuse(bad[0], portion.piece.path)
         fitter.update(_in_split(typed, _splits(job, portion, typed), 0))
+    fitter.compact()
     return fitter
 
 
