@@ -15,6 +15,9 @@ from features.sources.raw_file import RawFile, check_types, expand, read
 PART_ROWS = 65_536
 """Rows of the input that a part has at least, but for the last."""
 
+_MOST = 4
+"""Times as many it may have, so that the next part begins where a reader can."""
+
 Progress = Callable[[str, int, int], None]
 """Called with the phase, what is done and what there is."""
 
@@ -149,11 +152,11 @@ def _parts(files: Sequence[tuple[RawFile, int | None]]) -> Iterator[Part]:
     index = rows = offset = 0
     for file, split in files:
         for piece in file.pieces:
-            portions.append(Portion(piece, offset, split))
-            rows += piece.rows
-            if rows >= PART_ROWS:
+            if rows >= (PART_ROWS if piece.entry else _MOST * PART_ROWS):
                 yield Part(index, tuple(portions))
                 portions, rows, index = [], 0, index + 1
+            portions.append(Portion(piece, offset, split))
+            rows += piece.rows
         offset += file.rows
     if portions:
         yield Part(index, tuple(portions))

@@ -104,7 +104,8 @@ def cut(path: Path, separator: str) -> list[Piece]:
         rows, all_plain = rows + more_rows, all_plain and is_plain
         if end - begin >= PIECE or end == spans[-1][1]:
             if rows:
-                pieces.append(Piece(path, first, rows, begin, end, size, plain=all_plain))
+                entry = not pieces or path.suffix != ".gz"
+                pieces.append(Piece(path, first, rows, begin, end, size, entry, all_plain))
             first, rows, begin, all_plain = first + rows, 0, end, True
     return pieces
 

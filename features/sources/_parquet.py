@@ -45,7 +45,7 @@ def cut(path: Path) -> list[Piece]:
         size = path.stat().st_size
         edges = _edges(pq.read_metadata(path))
     return [
-        Piece(path, first, min(PIECE_ROWS, stop - first), first, min(first + PIECE_ROWS, stop), size)
+        Piece(path, first, min(PIECE_ROWS, stop - first), first, min(first + PIECE_ROWS, stop), size, first == start)
         for start, stop in pairwise(edges)
         for first in range(start, stop, PIECE_ROWS)
     ]

@@ -18,6 +18,8 @@ class Piece:
         start: In csv and tsv, the byte where it starts, in the unpacked stream of a ``.gz``; in Parquet, ``first``.
         stop: The byte, or row, after its last.
         size: Bytes of the whole file on disk when it was cut; another size later means that it changed.
+        entry: Whether a reader can begin here; else it has to go through what lies before in the file, back to the last
+            piece where it can: an earlier row group's end, or the start of a packed file.
         plain: In csv and tsv, whether every row was seen to be plain and good, so that none is looked at again
             (``features.sources._records.plain``).
     """
@@ -28,6 +30,7 @@ class Piece:
     start: int
     stop: int
     size: int
+    entry: bool = True
     plain: bool = False
 
 

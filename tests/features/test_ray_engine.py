@@ -53,7 +53,7 @@ def logged(tmp_path: Path) -> Path:
             "income": draw.exponential(1000, rows),
             "time": np.arange(rows) // 100,
         }
-    ).write_parquet(tmp_path / "log.parquet")
+    ).write_parquet(tmp_path / "log.parquet", row_group_size=65_536)
     return tmp_path
 
 

@@ -141,6 +141,7 @@ def test_files_and_batches_do_not_move_rows(
         frame[sum(cuts[:i]) : sum(cuts[:i]) + size].write_csv(parts[-1])
     whole = prepare_set(PLAIN, log / "whole.csv", output="whole", split={"seed": 3})
     monkeypatch.setattr(_csv, "BLOCK", batch)
+    monkeypatch.setattr(_csv, "PIECE", batch)
     monkeypatch.setattr(plan, "PART_ROWS", batch)
     cut = prepare_set(PLAIN, *parts, output="cut", split={"seed": 3})
     for name in SPLITS:
