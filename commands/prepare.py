@@ -62,7 +62,7 @@ def prepare(
     ] = "local",
     workers: Annotated[
         int | None,
-        typer.Option(help="Parts in work at once, each of some 100 MB.", min=1, show_default="one a core, at most 8"),
+        typer.Option(help="Parts in work at once, each of 100 to 400 MB.", min=1, show_default="one a core, at most 8"),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
 ) -> None:
