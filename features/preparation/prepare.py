@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from common.errors import ConfigError, DataError
 from common.files import atomic_folder, refuse_existing, resumable_folder, sha256_json, write_json
+from common.versions import plexrank_version
 from features.datasets.prepared import FILE, FORMAT, PreparedDocument, PreparedSplit, Shard
 from features.encoding.fitted import FittedSchema
 from features.encoding.fitter import Fitter, no_value
@@ -157,6 +158,8 @@ def _key(plan: Plan, job: Job, split: SplitSettings | None, fitted: FittedSchema
     return sha256_json(
         {
             "format": FORMAT,
+            "plexrank": plexrank_version(),
+            "parts": [part.rows for part in plan.parts],
             "schema": job.schema.model_dump(mode="json"),
             "fitted": fitted and fitted.digest,
             "grow": job.grow and job.grow.digest,

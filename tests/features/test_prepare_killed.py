@@ -16,6 +16,7 @@ import pytest
 
 from common.errors import DataError
 from features.datasets.prepared import PreparedSet
+from features.preparation import plan
 
 ROOT = Path(__file__).parents[2]
 ROWS = 2_000_000
@@ -127,9 +128,9 @@ def test_what_was_finished_is_gone_on_with(log: Path, tmp_path: Path, prepare_se
         assert (found.folder / path.relative_to(partial)).stat().st_mtime_ns == written
 
 
-@pytest.mark.parametrize("damage", ["shard", "record", "other input", "other options"])
+@pytest.mark.parametrize("damage", ["shard", "record", "other input", "other options", "other parts"])
 def test_what_is_not_the_same_is_done_again(
-    log: Path, tmp_path: Path, prepare_set: Callable[..., PreparedSet], damage: str
+    log: Path, tmp_path: Path, prepare_set: Callable[..., PreparedSet], monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     document: dict[str, Any] = {"label": "y", "features": [{"name": "user", "kind": "categorical"}]}
     write_log(log, 600_000)
@@ -149,6 +150,8 @@ def test_what_is_not_the_same_is_done_again(
         (partial / "records" / "part-00000.json").write_text("{")
     elif damage == "other input":
         write_log(log, 500_000)
+    elif damage == "other parts":
+        monkeypatch.setattr(plan, "PART_ROWS", 10**6)
     else:
         options = {"split": {"seed": 1}}
     found = prepare_set(document, log / "log.csv", **options)
