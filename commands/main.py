@@ -28,7 +28,7 @@ app = typer.Typer(
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # What a verb allocates at its start and frees at its end is nearly all modules. To look for garbage among them after
-# every 700 new objects, and once more at the end of the process, takes a quarter of a short command's time.
+# every 700 new objects, and once more at the end of the process, is a good part of a short command's time.
 gc.set_threshold(50_000)
 atexit.register(gc.freeze)
 

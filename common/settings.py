@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common.errors import PlexrankError, did_you_mean
 
 try:
-    from yaml import CSafeLoader as _SafeLoader  # ten times as fast
+    from yaml import CSafeLoader as _SafeLoader  # the same in C
 except ImportError:
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 

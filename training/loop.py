@@ -104,9 +104,9 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
             if plateau.best_epoch == 0:
                 raise KeyboardInterrupt
             load_weights(folder, model)
-            reports = {"valid": judge(model, valid)}
+            reports = {"valid": _report(model, valid)}
             if prepared.rows("test"):
-                reports["test"] = judge(model, _judged(prepared, "test"))
+                reports["test"] = _report(model, _judged(prepared, "test"))
             finish(
                 folder,
                 name=settings.output.name,
@@ -147,7 +147,7 @@ def _epochs(
         seconds = time.perf_counter() - started
         if loss is None:
             return epoch - 1
-        report = judge(model, valid)
+        report = _report(model, valid)
         monitored = _monitored(report, loop)
         gained = plateau.update(epoch, monitored)
         if gained:
@@ -205,6 +205,11 @@ def _epoch(
 def _judged(prepared: PreparedSet, split: str) -> Feed:
     """The rows of a split that judges, in their order."""
     return Feed(ClickDataset(prepared, split, batch_size=SCORING_BATCH, shuffle=False))
+
+
+def _report(model: Ranker, feed: Feed) -> Report:
+    with contextlib.closing(iter(feed)) as batches:
+        return judge(model, batches)
 
 
 def _monitored(report: Report, loop: LoopSettings) -> float:

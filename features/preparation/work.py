@@ -13,6 +13,7 @@ import xxhash
 
 from common.files import atomic_file
 from common.settings import Settings
+from features.datasets.order import CHUNK_ROWS
 from features.datasets.prepared import SCHEMA_DIGEST
 from features.encoding.fitted import FittedSchema
 from features.encoding.fitter import Fitter
@@ -26,7 +27,6 @@ from features.sources.piece import BadRow
 from features.sources.raw_file import read
 
 OnBadRows = Literal["error", "skip", "quarantine"]
-_ROW_GROUP = 65_536  # a reader decodes row groups beside each other
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def _write_shard(job: EncodeJob, split: str, part: Part, frames: list[pl.DataFra
         buffer,
         compression="lz4",
         statistics=False,
-        row_group_size=_ROW_GROUP,
+        row_group_size=CHUNK_ROWS,
         metadata={SCHEMA_DIGEST: job.fitted.digest},
     )
     name = f"part-{part.index:05d}.parquet"
