@@ -87,10 +87,10 @@ def cut(path: Path, separator: str) -> list[Piece]:
             more = stream.read(BLOCK)
             last = len(more) < BLOCK
             block += more
-            used = _used(block, separator, last=last)
+            used, rows_seen = _used(block, separator, last=last)
             if used:
                 spans.append((start, start + used))
-                counts.append(pool.submit(_rows, block, used, separator, len(head.names)))
+                counts.append(pool.submit(_rows, block, used, separator, len(head.names), rows_seen))
                 counts[max(0, len(counts) - _WAITING)].result()
             start, block = start + used, block[used:]
             if last:
@@ -110,18 +110,19 @@ def cut(path: Path, separator: str) -> list[Piece]:
     return pieces
 
 
-def _used(block: bytes, separator: str, *, last: bool) -> int:
-    """Bytes of the whole records of a block."""
-    if last:
-        return len(block)
+def _used(block: bytes, separator: str, *, last: bool) -> tuple[int, int | None]:
+    """Bytes of the whole records of a block; and how many rows, where quotes made that known too."""
     if b'"' not in block:
-        return block.rfind(b"\n") + 1
-    stops = records(block, separator, whole=False).stops
-    return int(stops[-1]) + 1 if stops.size else 0
+        return len(block) if last else block.rfind(b"\n") + 1, None
+    found = records(block, separator, whole=last)
+    used = min(int(found.stops[-1]) + 1, len(block)) if found.stops.size else 0
+    return used, int(np.count_nonzero(~found.blank))
 
 
-def _rows(block: bytes, used: int, separator: str, fields: int) -> tuple[int, bool]:
-    """Rows in the first bytes of a block, and whether all are plain."""
+def _rows(block: bytes, used: int, separator: str, fields: int, seen: int | None) -> tuple[int, bool]:
+    """Rows in the first bytes of a block, if they were not seen yet, and whether all are plain."""
+    if seen is not None:
+        return seen, False
     rows = plain(block, used, separator, fields)
     if rows is not None:
         return rows, True
