@@ -28,6 +28,9 @@ MAX_ROWS = 2**31 - 1
 UNSEEN_ID = 1
 """The vocabulary id of a value that was not in the training rows."""
 
+KEY, SEED, BASE, ROWS, MIXED, MEAN = range(6)
+"""Columns of slots as a tensor."""
+
 _M1, _M2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _MASK64 = 2**64 - 1
 
@@ -107,46 +110,25 @@ def fastrange32_torch(h: Tensor, rows: Tensor | int) -> Tensor:
     return (_shift_right(h, 32) * rows) >> 32
 
 
-@dataclass(frozen=True)
-class SlotTensors:
-    """The slots' fields as int64 or bool tensors ``[S]``, for vectorised addressing."""
-
-    key: Tensor
-    seed: Tensor
-    base: Tensor
-    rows: Tensor
-    mixed: Tensor
-    mean: Tensor
-
-    @classmethod
-    def of(cls, slots: Sequence[Slot]) -> "SlotTensors":
-        """Collect the fields of some slots."""
-        return cls(
-            key=torch.tensor([s.key for s in slots]),
-            seed=torch.tensor([_signed(s.seed) for s in slots]),
-            base=torch.tensor([s.base for s in slots]),
-            rows=torch.tensor([s.rows for s in slots]),
-            mixed=torch.tensor([s.mixed for s in slots]),
-            mean=torch.tensor([s.mean for s in slots]),
-        )
+def slot_tensor(slots: Sequence[Slot]) -> Tensor:
+    """Slots as int64 ``[S, 6]``: a slot a row; the columns are KEY, SEED (its 64 bits), BASE, ROWS, MIXED and MEAN."""
+    return torch.tensor([[s.key, _signed(s.seed), s.base, s.rows, s.mixed, s.mean] for s in slots])
 
 
-def rows_torch(tokens: Tensor, seed: Tensor, base: Tensor, rows: Tensor, mixed: Tensor) -> Tensor:
+def rows_torch(tokens: Tensor, slots: Tensor) -> Tensor:
     """Table rows that tokens read, each through a slot of its own.
 
     Args:
         tokens: int64 tokens or ids.
-        seed: The slots' seeds (unsigned bits as int64); this and the following broadcast against ``tokens``.
-        base: The slots' first rows, int64.
-        rows: The slots' row counts, int64.
-        mixed: Whether a slot's tokens are hashes, bool.
+        slots: int64 ``[..., 6]`` as of :func:`slot_tensor`; without its last axis it broadcasts against ``tokens``.
 
     Returns:
         int64 rows of the broadcast shape.
     """
-    hashed = fastrange32_torch(mix64_torch(tokens ^ seed), rows)
+    rows = slots[..., ROWS]
+    hashed = fastrange32_torch(mix64_torch(tokens ^ slots[..., SEED]), rows)
     inside = (tokens >= 0) & (tokens < rows)
-    return torch.where(mixed, hashed, torch.where(inside, tokens, UNSEEN_ID)) + base
+    return torch.where(slots[..., MIXED].bool(), hashed, torch.where(inside, tokens, UNSEEN_ID)) + slots[..., BASE]
 
 
 def _shift_right(x: Tensor, bits: int) -> Tensor:

@@ -20,7 +20,8 @@ from common.settings import Settings
 from features.encoding.fitted import FittedSchema
 from features.schema import ListFeature, SparseFeature
 from kernels.addressing import MAX_ROWS, Slot, slot_seed
-from kernels.lookup.interface import Lookup, TableLayout
+from kernels.lookup.interface import Lookup
+from kernels.lookup.layout import TableLayout
 
 BuildLookup = Callable[[TableLayout], Lookup]
 """Gives a lookup of a layout. How the table is held and updated is its business."""

@@ -10,7 +10,8 @@ from common.errors import ConfigError, did_you_mean
 from common.settings import Settings, validate
 from features.encoding.fitted import FittedSchema
 from kernels.lookup.dispatch import Backend, build_lookup
-from kernels.lookup.interface import Lookup, TableLayout, TableOptimizer
+from kernels.lookup.interface import Lookup
+from kernels.lookup.layout import TableLayout, TableOptimizer
 from models import finalmlp, logistic_regression
 from models.embedding import EmbeddingSettings
 from models.ranker import Ranker

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from kernels.lookup.interface import Lookup, TableOptimizer
+from kernels.lookup.interface import Lookup
+from kernels.lookup.layout import TableOptimizer
 from models.embedding import NumericEmbedding
 from models.ranker import Ranker
 from training.run import LoopSettings, OptimizerSettings

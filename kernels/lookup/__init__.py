@@ -1,3 +1,3 @@
 """Embedding lookup: address, gather and pool, with one interface over several backends."""
 
-__all__ = ["dispatch", "fbgemm", "interface", "reference"]
+__all__ = ["bags", "dispatch", "fbgemm", "interface", "kernels", "layout", "ops", "reference", "table"]

@@ -1,30 +1,106 @@
 """Picks the backend. Modules ask for a lookup and never learn which one they got."""
 
+import importlib.util
+from dataclasses import dataclass
 from typing import Literal
 
-from kernels.lookup.interface import Lookup, TableLayout, TableOptimizer
+import torch
 
-Backend = Literal["auto", "reference", "fbgemm"]
+from common.errors import ConfigError
+from kernels.lookup.interface import Lookup
+from kernels.lookup.layout import OptimizerKind, TableLayout, TableOptimizer
+
+Backend = Literal["auto", "reference", "fbgemm", "triton"]
 
 
-def build_lookup(layout: TableLayout, optimizer: TableOptimizer | None = None, *, backend: Backend = "auto") -> Lookup:
+@dataclass(frozen=True)
+class Choice:
+    """A backend and why it is the one.
+
+    Attributes:
+        backend: Its name.
+        reason: A clause that follows "because".
+    """
+
+    backend: Literal["reference", "fbgemm", "triton"]
+    reason: str
+
+
+def choose(device: torch.device, kind: OptimizerKind | None, backend: Backend = "auto") -> Choice:
+    """Say which backend holds a table.
+
+    Args:
+        device: Where the table lives.
+        kind: The update fused into the backward pass, or None for a dense gradient.
+        backend: What was asked for.
+
+    Returns:
+        The choice.
+
+    Raises:
+        ConfigError: What was asked for cannot run here, or cannot do this.
+    """
+    if backend != "auto":
+        _refuse_what_cannot_run(device, kind, backend)
+        return Choice(backend, "it was asked for")
+    if device.type == "cuda":
+        if importlib.util.find_spec("triton"):
+            return Choice("triton", "addresses, gathers, pools and updates in one pass each on a GPU")
+        return Choice("reference", "triton is not installed")
+    if kind is None:
+        return Choice("reference", "a dense gradient leaves nothing to fuse")
+    if kind in _FUSED_ON_CPU:
+        return Choice("fbgemm", f"its fused {kind} is the fastest on a CPU")
+    return Choice("reference", f"fbgemm has no fused {kind} on a CPU")
+
+
+_FUSED_ON_CPU = ("rowwise_adagrad", "adagrad", "sgd")
+
+
+def _refuse_what_cannot_run(device: torch.device, kind: OptimizerKind | None, backend: Backend) -> None:
+    if backend == "fbgemm":
+        if kind is None:
+            raise ConfigError(
+                "backend fbgemm updates the table in its backward pass and gives no dense gradient; "
+                "use backend reference, or a fused optimizer.embedding such as rowwise_adagrad"
+            )
+        if kind not in _FUSED_ON_CPU:
+            raise ConfigError(f"backend fbgemm has no fused {kind} on a CPU; use backend reference")
+    if backend == "triton":
+        if not importlib.util.find_spec("triton"):
+            raise ConfigError("backend triton needs the package triton, which is not installed; use backend auto")
+        from kernels.lookup.triton import runs_on
+
+        if not runs_on(device):
+            raise ConfigError(
+                f"backend triton needs a CUDA device, and the table is on {device.type}; "
+                "use backend auto, or set TRITON_INTERPRET=1 to run its kernels slowly for debugging"
+            )
+
+
+def build_lookup(
+    layout: TableLayout,
+    optimizer: TableOptimizer | None = None,
+    *,
+    backend: Backend = "auto",
+    device: torch.device | None = None,
+) -> Lookup:
     """Build a lookup, its table zero.
 
     Args:
         layout: The table and its slots.
         optimizer: The update fused into the backward pass, or None for a dense gradient.
-        backend: ``auto`` is fbgemm where an optimiser is fused, else the reference.
+        backend: ``auto`` picks by device and rule; see :func:`choose`.
+        device: Where the table lives; the CPU by default.
 
     Returns:
         The lookup.
 
     Raises:
-        ConfigError: The backend cannot do what is asked.
+        ConfigError: The backend cannot do what is asked, or the table does not fit into memory.
     """
-    if backend == "reference" or (backend == "auto" and optimizer is None):
-        from kernels.lookup.reference import ReferenceLookup
+    from kernels.lookup.table import TableLookup
 
-        return ReferenceLookup(layout, optimizer)
-    from kernels.lookup.fbgemm import FbgemmLookup
-
-    return FbgemmLookup(layout, optimizer)
+    device = device or torch.device("cpu")
+    choice = choose(device, optimizer.kind if optimizer else None, backend)
+    return TableLookup(layout, optimizer, choice.backend, device)

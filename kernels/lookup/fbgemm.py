@@ -1,83 +1,93 @@
-"""The fbgemm backend: one table-batched embedding, its optimiser fused into the backward pass.
+"""The CPU backend: fbgemm's fused updates, which cost what the touched rows cost.
 
-fbgemm wants rows whose width is a multiple of four, so a table of another width is padded with columns that stay zero.
-Row-wise Adagrad averages the squared gradient over the padded width P instead of D: every accumulator is D/P of what it
-should be. With both lr and eps scaled by sqrt(D/P) the update comes out the same, and ``state`` scales back.
+Called here are the operators below fbgemm's table-batched embedding module (``split_embedding_backward_codegen_*``):
+unlike the module they take any width, leave the table a plain tensor, and separate the backward from the forward pass,
+which torch's own gather does faster.
+
+Shapes: B batch, S slots, D width of a row, R rows.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from common.errors import ConfigError
 from common.quiet import quiet_import
-from kernels.lookup.interface import Lookup, TableLayout, TableOptimizer
-from kernels.lookup.reference import gather
+from kernels.lookup.bags import Bags
+from kernels.lookup.layout import TableOptimizer
+from kernels.lookup.reference import ReferenceKernels
+
+with quiet_import():
+    import fbgemm_gpu  # noqa: F401  registers the operators
+
+FUSED = ("rowwise_adagrad", "adagrad", "sgd")
+"""The rules that fbgemm fuses on a CPU."""
+
+_SUM, _FLOAT32 = 0, 0  # fbgemm's PoolingMode and SparseType
 
 
-class FbgemmLookup(Lookup):
-    """Lookup by fbgemm's table-batched embedding, on the CPU."""
+class FbgemmKernels(ReferenceKernels):
+    """The reference, with fbgemm's update."""
 
-    def __init__(self, layout: TableLayout, optimizer: TableOptimizer | None) -> None:
-        super().__init__(layout, optimizer)
-        rows, dim = layout.rows, layout.dim
-        if optimizer is None:
-            raise ConfigError(
-                "backend fbgemm updates the table in its backward pass and gives no dense gradient; "
-                "use backend reference, or a fused optimizer.embedding such as rowwise_adagrad"
-            )
-        with quiet_import():
-            from fbgemm_gpu.split_embedding_configs import EmbOptimType
-            from fbgemm_gpu.split_table_batched_embeddings_ops_common import EmbeddingLocation
-            from fbgemm_gpu.split_table_batched_embeddings_ops_training import (
-                ComputeDevice,
-                SplitTableBatchedEmbeddingBagsCodegen,
-            )
-
-        kinds = {
-            "rowwise_adagrad": EmbOptimType.EXACT_ROWWISE_ADAGRAD,
-            "adagrad": EmbOptimType.EXACT_ADAGRAD,
-            "sgd": EmbOptimType.EXACT_SGD,
-        }
-        self.padded = -(-dim // 4) * 4
-        self._scale = math.sqrt(dim / self.padded) if optimizer.kind == "rowwise_adagrad" else 1.0
-        embedding = SplitTableBatchedEmbeddingBagsCodegen(
-            [(rows, self.padded, EmbeddingLocation.HOST, ComputeDevice.CPU)],
-            feature_table_map=[0] * len(layout.slots),
-            optimizer=kinds[optimizer.kind],
-            learning_rate=optimizer.learning_rate * self._scale,
-            eps=optimizer.eps * self._scale,
+    def update(
+        self,
+        table: Tensor,
+        states: Sequence[Tensor],
+        grad: Tensor,
+        bags: Bags,
+        slots: Tensor,
+        optimizer: TableOptimizer,
+        learning_rate: float,
+        step: int,
+        *,
+        pooled: bool,
+    ) -> None:
+        """Sum the gradients of each distinct row and apply the rule, in one operator."""
+        addressed = bags.address(slots)
+        rows, dim = table.shape
+        offsets = addressed.offsets
+        # Without pooling every value is a bag of its own, and all of them belong to one slot.
+        count = slots.shape[0] if pooled else 1
+        if offsets is None or not pooled:
+            offsets = torch.arange(addressed.rows.numel() + 1)
+        places = _places(count, rows, dim)
+        backward = getattr(torch.ops.fbgemm, f"split_embedding_backward_codegen_{optimizer.kind}_cpu")
+        state: list[Any] = [states[0].flatten(), places.placements, places.offsets] if states else []
+        constants = [optimizer.eps] if states else []
+        backward(
+            grad.reshape(-1, count * dim),
+            table.view(-1),
+            places.placements,
+            places.offsets,
+            places.columns,
+            dim,
+            places.cumulated_rows,
+            places.row_bits,
+            addressed.rows,
+            offsets,
+            _SUM,
+            addressed.weights if pooled else None,
+            False,  # stochastic rounding
+            *state,
+            torch.tensor(learning_rate, dtype=torch.float32),
+            *constants,
         )
-        # Kept out of the module tree: its own state names are not ours.
-        self._tbe = (embedding,)
-        self._padded_table: Tensor = embedding.split_embedding_weights()[0].view(rows, self.padded)
-        self._padded_table.zero_()
 
-    @property
-    def table(self) -> Tensor:
-        """The table ``[rows, D]``: the first D columns of fbgemm's."""
-        return self._padded_table[:, : self.layout.dim]
 
-    @property
-    def state(self) -> Mapping[str, Tensor]:
-        """The fused optimiser's state, as an unpadded table would have it."""
-        states = self._tbe[0].split_optimizer_states()
-        if not states:
-            return {}
-        total: Tensor = states[0][0]
-        return {"sum": total[:, : self.layout.dim] if total.dim() == 2 else total / self._scale**2}
+class _Places:
+    """Where fbgemm finds the slots: all in one table, each with its columns of the output."""
 
-    def _pool(self, rows: Tensor, offsets: Tensor | None) -> Tensor:
-        slots, dim = len(self.layout.slots), self.layout.dim
-        if not torch.is_grad_enabled():
-            # fbgemm's operator exists for autograd only; without gradients there is nothing to fuse.
-            summed = gather(self._padded_table, rows, offsets)
-            return summed.view(slots, -1, self.padded).transpose(0, 1)[:, :, :dim]
-        if offsets is None:
-            offsets = torch.arange(rows.numel() + 1, device=rows.device)
-        embedding = self._tbe[0]
-        embedding.set_learning_rate(self.learning_rate * self._scale)
-        pooled: Tensor = embedding(rows, offsets)
-        return pooled.view(-1, slots, self.padded)[:, :, :dim]
+    def __init__(self, slots: int, rows: int, dim: int) -> None:
+        self.placements = torch.zeros(slots, dtype=torch.int32)
+        self.offsets = torch.zeros(slots, dtype=torch.int64)
+        self.columns = torch.arange(slots + 1, dtype=torch.int32) * dim
+        self.cumulated_rows = torch.tensor([0] * slots + [rows])
+        self.row_bits = rows.bit_length()
+
+
+@lru_cache(maxsize=32)
+def _places(slots: int, rows: int, dim: int) -> _Places:
+    with torch.inference_mode(False):
+        return _Places(slots, rows, dim)

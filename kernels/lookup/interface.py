@@ -1,57 +1,19 @@
-"""What every lookup backend is: one table, its slots, and the update its backward applies.
+"""What every lookup is to the model that reads it, whichever backend holds the table.
 
-Shapes: B batch, K keys, S slots, D width of a row, N values, M addressed values (each value once a slot of its key).
+Shapes: B batch, K keys, S slots, D width of a row, R rows, N values, M addressed values (each value once a slot of its
+key).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kernels.addressing import Slot, SlotTensors, rows_torch
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableOptimizer:
-    """The update that the backward pass applies to the rows a batch touched, and to no other.
-
-    With g the gradient of a row, summed over the batch's duplicates:
-
-        sgd                w -= lr * g
-        adagrad            s += g^2;          w -= lr * g / (sqrt(s) + eps)
-        rowwise_adagrad    s += mean(g^2);    w -= lr * g / (sqrt(s) + eps)      one s a row
-
-    Attributes:
-        kind: The rule.
-        learning_rate: lr.
-        eps: eps.
-
-    Sources: Duchi, Hazan, Singer 2011 (Adagrad); its row-wise form as in FBGEMM's EXACT_ROWWISE_ADAGRAD.
-    """
-
-    kind: Literal["rowwise_adagrad", "adagrad", "sgd"] = "rowwise_adagrad"
-    learning_rate: float = 0.01
-    eps: float = 1e-8
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableLayout:
-    """A table and the slots into it.
-
-    Attributes:
-        keys: Features K that the sparse input carries, whether or not a slot reads them.
-        slots: The slots, in the order of the output.
-        rows: Rows of the table.
-        dim: Width D of a row.
-    """
-
-    keys: int
-    slots: tuple[Slot, ...]
-    rows: int
-    dim: int
+from common.errors import DataError
+from kernels.addressing import slot_tensor
+from kernels.lookup.layout import TableLayout, TableOptimizer
 
 
 class Lookup(nn.Module, ABC):
@@ -65,78 +27,80 @@ class Lookup(nn.Module, ABC):
         optimizer: The fused update, or None for a dense gradient.
     """
 
-    _slot_key: Tensor
-    _slot_seed: Tensor
-    _slot_base: Tensor
-    _slot_rows: Tensor
-    _slot_mixed: Tensor
-    _slot_mean: Tensor
+    _slots: Tensor
 
     def __init__(self, layout: TableLayout, optimizer: TableOptimizer | None) -> None:
         super().__init__()
         self.layout, self.optimizer = layout, optimizer
-        self.learning_rate = optimizer.learning_rate if optimizer else 0.0
-        tensors = SlotTensors.of(layout.slots)
-        for name in ("key", "seed", "base", "rows", "mixed", "mean"):
-            self.register_buffer(f"_slot_{name}", getattr(tensors, name), persistent=False)
-        self._any_mean = any(slot.mean for slot in layout.slots)
+        self.register_buffer("_slots", slot_tensor(layout.slots), persistent=False)
 
     @property
     @abstractmethod
     def table(self) -> Tensor:
-        """The table ``[rows, D]``, the live storage: writing to it changes the lookup."""
+        """The table ``[R, D]``, the live storage: writing to it changes the lookup."""
 
     @property
     @abstractmethod
     def state(self) -> Mapping[str, Tensor]:
-        """The fused optimiser's state by name: ``sum`` is ``[rows]`` (row-wise) or ``[rows, D]``."""
+        """The fused optimiser's state by name, in the shapes of ``optimizer.state_shapes``."""
+
+    @property
+    @abstractmethod
+    def learning_rate(self) -> float:
+        """The fused optimiser's learning rate; it may be set between steps."""
+
+    @learning_rate.setter
+    @abstractmethod
+    def learning_rate(self, value: float) -> None: ...
 
     @abstractmethod
-    def _pool(self, rows: Tensor, offsets: Tensor | None) -> Tensor:
-        """Gather rows and sum each bag.
+    def _look_up(self, values: Tensor, offsets: Tensor | None, weights: Tensor | None, *, pooled: bool) -> Tensor:
+        """Checked arguments of :meth:`forward` (pooled) or :meth:`unpooled`, and their result."""
 
-        Args:
-            rows: int64 ``[M]``, slot-major, then batch.
-            offsets: int64 ``[S * B + 1]`` of the bags, or None where every bag holds one row.
-
-        Returns:
-            float32 ``[B, S, D]``.
-        """
-
-    def forward(self, values: Tensor, offsets: Tensor | None) -> Tensor:
+    def forward(self, values: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """Look up the pooled rows of every slot.
 
         Args:
             values: int64 tokens ``[N]``, key-major, then batch (the layout of a KeyedJaggedTensor).
-            offsets: int64 ``[K * B + 1]`` bounds of each (key, row) bag; None where each holds one value.
+            offsets: int32 or int64 ``[K * B + 1]`` bounds of each (key, row) bag; None where each holds one value.
+            weights: float32 ``[N]`` that multiply the values' rows before they are summed (a mean still divides by the
+                number of values); None for all 1. They get no gradient.
 
         Returns:
             float32 ``[B, S, D]``; an empty bag gives zeros.
-        """
-        if offsets is None:
-            tokens_SB = values.view(self.layout.keys, -1)[self._slot_key]
-            return self._pool(self._rows(tokens_SB, slice(None)).flatten(), None)
-        lengths_SB = offsets.diff().view(self.layout.keys, -1)[self._slot_key]
-        totals_S = lengths_SB.sum(1)
-        slot_M = torch.repeat_interleave(totals_S)
-        # Each slot reads its key's run of values: the position within the run, shifted to where the run starts.
-        starts_S = offsets[self._slot_key * lengths_SB.shape[1]]
-        shift_S = starts_S - (totals_S.cumsum(0) - totals_S)
-        position_M = torch.arange(slot_M.numel(), device=values.device) + shift_S[slot_M]
-        rows_M = self._rows(values[position_M], slot_M)
-        bounds = torch.cat([lengths_SB.new_zeros(1), lengths_SB.flatten().cumsum(0)])
-        pooled_BSD = self._pool(rows_M, bounds)
-        if not self._any_mean:
-            return pooled_BSD
-        divisor_SB = torch.where(self._slot_mean[:, None], lengths_SB.clamp(min=1), 1)
-        return pooled_BSD / divisor_SB.T.unsqueeze(2)
 
-    def _rows(self, tokens: Tensor, slot: Tensor | slice) -> Tensor:
-        """Table rows of tokens ``[M]`` with their slots ``[M]``, or ``[S, B]`` with all slots."""
-        fields = [field[slot] for field in (self._slot_seed, self._slot_base, self._slot_rows, self._slot_mixed)]
-        if isinstance(slot, slice):
-            fields = [field[:, None] for field in fields]
-        return rows_torch(tokens, *fields)
+        Raises:
+            DataError: A dtype or a length is wrong.
+        """
+        self._check(values, offsets, weights)
+        return self._look_up(values, offsets, weights, pooled=True)
+
+    def unpooled(self, values: Tensor, offsets: Tensor | None = None) -> Tensor:
+        """Look up every value's row, for models that pool sequences themselves.
+
+        Args:
+            values: As in :meth:`forward`.
+            offsets: As in :meth:`forward`.
+
+        Returns:
+            float32 ``[M, D]``, slot-major; within a slot in the order of its key's values.
+
+        Raises:
+            DataError: A dtype or a length is wrong.
+        """
+        self._check(values, offsets, None)
+        return self._look_up(values, offsets, None, pooled=False)
+
+    def _check(self, values: Tensor, offsets: Tensor | None, weights: Tensor | None) -> None:
+        if values.dtype != torch.int64 or values.dim() != 1:
+            raise DataError(f"values are {_shown(values)}; tokens and ids are int64 [values]")
+        if offsets is not None and (offsets.dtype not in (torch.int32, torch.int64) or offsets.dim() != 1):
+            raise DataError(f"offsets are {_shown(offsets)}; they are int32 or int64 [keys * batch + 1]")
+        bags = values.shape[0] if offsets is None else offsets.shape[0] - 1
+        if bags % self.layout.keys:
+            raise DataError(f"{bags} bags cannot be shared out among {self.layout.keys} keys; give each key all rows")
+        if weights is not None and (weights.dtype != torch.float32 or weights.shape != values.shape):
+            raise DataError(f"weights are {_shown(weights)}; they are float32, one a value")
 
     def extra_repr(self) -> str:
         """What ``print(model)`` shows of a lookup."""
@@ -158,3 +122,7 @@ class Lookup(nn.Module, ABC):
             with torch.no_grad():
                 self.table.copy_(loaded)
         unexpected_keys.extend(k for k in state_dict if k.startswith(prefix) and k != prefix + "table")
+
+
+def _shown(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -1,103 +1,90 @@
 """The readable backend: plain torch operators, on any device.
 
-Shapes: B batch, S slots, D width of a row, M addressed values, U distinct rows among them.
+Shapes: B batch, S slots, D width of a row, R rows, M addressed values, U distinct rows among them.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from kernels.lookup.interface import Lookup, TableLayout, TableOptimizer
+from kernels.lookup.bags import Addressed, Bags
+from kernels.lookup.layout import TableOptimizer
 
 
-class ReferenceLookup(Lookup):
-    """Lookup by ``torch.nn.functional.embedding_bag``."""
+class ReferenceKernels:
+    """Lookup by ``torch.nn.functional.embedding_bag``; the update by hand."""
 
-    def __init__(self, layout: TableLayout, optimizer: TableOptimizer | None) -> None:
-        super().__init__(layout, optimizer)
-        rows, dim = layout.rows, layout.dim
-        table = torch.zeros(rows, dim)
-        self._state: dict[str, Tensor] = {}
-        if optimizer is None:
-            self._table: Tensor = nn.Parameter(table)
-            return
-        self.register_buffer("_table", table, persistent=False)
-        # Autograd calls a function's backward only if an input wants a gradient; the table itself gets none.
-        self._anchor = torch.zeros((), requires_grad=True)
-        if optimizer.kind != "sgd":
-            shape = (rows,) if optimizer.kind == "rowwise_adagrad" else (rows, dim)
-            self._state["sum"] = torch.zeros(shape)
+    def forward(self, table: Tensor, bags: Bags, slots: Tensor, *, pooled: bool) -> Tensor:
+        """Gather and pool; see :class:`kernels.lookup.kernels.Kernels`."""
+        addressed = bags.address(slots)
+        if not pooled:
+            return F.embedding(addressed.rows, table)
+        if addressed.offsets is None:
+            rows_BS = addressed.rows.view(slots.shape[0], -1).T.contiguous()
+            pooled_BSD = F.embedding(rows_BS, table)
+            if addressed.weights is not None:
+                pooled_BSD = pooled_BSD * addressed.weights.view(slots.shape[0], -1).T.unsqueeze(2)
+            return pooled_BSD
+        bags_SBD = F.embedding_bag(
+            addressed.rows,
+            table,
+            addressed.offsets,
+            mode="sum",
+            include_last_offset=True,
+            per_sample_weights=addressed.weights,
+        ).view(slots.shape[0], -1, table.shape[1])
+        return bags_SBD.transpose(0, 1).contiguous()
 
-    @property
-    def table(self) -> Tensor:
-        """The table ``[rows, D]``."""
-        return self._table
+    def gradient(self, grad: Tensor, rows: int, bags: Bags, slots: Tensor, *, pooled: bool) -> Tensor:
+        """Sum the values' gradients by row."""
+        addressed = bags.address(slots)
+        grad_MD = spread(grad, addressed, pooled=pooled)
+        return grad.new_zeros(rows, grad.shape[-1]).index_add_(0, addressed.rows, grad_MD)
 
-    @property
-    def state(self) -> Mapping[str, Tensor]:
-        """The fused optimiser's state."""
-        return self._state
-
-    def _pool(self, rows: Tensor, offsets: Tensor | None) -> Tensor:
-        if self.optimizer is None or not torch.is_grad_enabled():
-            pooled = gather(self._table, rows, offsets)
-        else:
-            pooled = _FusedGather.apply(self._anchor, rows, offsets, self)  # type: ignore[no-untyped-call]
-        return pooled.view(len(self.layout.slots), -1, self.layout.dim).transpose(0, 1)
-
-    @torch.no_grad()
-    def update(self, rows: Tensor, gradient: Tensor) -> None:
-        """Apply the optimiser to the touched rows.
-
-        Args:
-            rows: int64 ``[M]``, duplicates allowed.
-            gradient: float32 ``[M, D]``, one an occurrence.
-        """
-        assert self.optimizer is not None
-        rows_U, inverse_M = rows.unique(return_inverse=True)
-        grad_UD = gradient.new_zeros(rows_U.numel(), self.layout.dim).index_add_(0, inverse_M, gradient)
-        if self.optimizer.kind != "sgd":
+    def update(
+        self,
+        table: Tensor,
+        states: Sequence[Tensor],
+        grad: Tensor,
+        bags: Bags,
+        slots: Tensor,
+        optimizer: TableOptimizer,
+        learning_rate: float,
+        step: int,
+        *,
+        pooled: bool,
+    ) -> None:
+        """Sum the gradients of each distinct row, then apply the rule to those rows."""
+        addressed = bags.address(slots)
+        grad_MD = spread(grad, addressed, pooled=pooled)
+        rows_U, inverse_M = addressed.rows.unique(return_inverse=True)
+        grad_UD = grad_MD.new_zeros(rows_U.numel(), table.shape[1]).index_add_(0, inverse_M, grad_MD)
+        if optimizer.kind == "adam":
+            m, v = states
+            m_UD = m[rows_U].lerp_(grad_UD, 1 - optimizer.beta1)
+            v_UD = v[rows_U].lerp_(grad_UD.square(), 1 - optimizer.beta2)
+            m[rows_U], v[rows_U] = m_UD, v_UD
+            root_UD = (v_UD / (1 - optimizer.beta2**step)).sqrt()
+            grad_UD = (m_UD / (1 - optimizer.beta1**step)) / (root_UD + optimizer.eps)
+        elif optimizer.kind != "sgd":
             square = grad_UD.square()
-            if self.optimizer.kind == "rowwise_adagrad":
+            if optimizer.kind == "rowwise_adagrad":
                 square = square.mean(1)
-            total = self._state["sum"].index_add_(0, rows_U, square)[rows_U]
-            grad_UD = grad_UD / (total.view(rows_U.numel(), -1).sqrt() + self.optimizer.eps)
-        self._table.index_add_(0, rows_U, grad_UD, alpha=-self.learning_rate)
+            total = states[0].index_add_(0, rows_U, square)[rows_U]
+            grad_UD = grad_UD / (total.view(rows_U.numel(), -1).sqrt() + optimizer.eps)
+        table.index_add_(0, rows_U, grad_UD, alpha=-learning_rate)
 
 
-class _FusedGather(torch.autograd.Function):
-    """Gather whose backward updates the table instead of returning a gradient for it."""
-
-    @staticmethod
-    def forward(ctx: Any, anchor: Tensor, rows: Tensor, offsets: Tensor | None, lookup: ReferenceLookup) -> Tensor:
-        ctx.save_for_backward(rows, offsets)
-        ctx.lookup = lookup
-        return gather(lookup.table, rows, offsets)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None, None]:
-        rows, offsets = ctx.saved_tensors
-        (grad,) = grads
-        if offsets is not None:
-            grad = grad.repeat_interleave(offsets.diff(), dim=0)
-        ctx.lookup.update(rows, grad)
-        return None, None, None, None
-
-
-def gather(table: Tensor, rows: Tensor, offsets: Tensor | None) -> Tensor:
-    """Sum the bags of rows.
-
-    Args:
-        table: float32 ``[rows, D]``.
-        rows: int64 ``[M]``.
-        offsets: int64 ``[bags + 1]``, or None where every bag holds one row.
-
-    Returns:
-        float32 ``[bags, D]``.
-    """
-    if offsets is None:
-        return F.embedding(rows, table)
-    return F.embedding_bag(rows, table, offsets, mode="sum", include_last_offset=True)
+def spread(grad: Tensor, addressed: Addressed, *, pooled: bool) -> Tensor:
+    """The output's gradient as one of each addressed value, ``[M, D]``."""
+    if not pooled:
+        return grad
+    grad_MD = grad.transpose(0, 1).flatten(0, 1)  # [S * B, D]
+    if addressed.offsets is not None:
+        lengths = addressed.offsets.diff()
+        grad_MD = grad_MD.repeat_interleave(lengths, dim=0, output_size=addressed.rows.numel())
+    if addressed.weights is not None:
+        grad_MD = grad_MD * addressed.weights[:, None]
+    return grad_MD

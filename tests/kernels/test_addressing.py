@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from kernels.addressing import (
     MAX_ROWS,
     Slot,
-    SlotTensors,
     fastrange32_numpy,
     mix64_numpy,
     mix64_torch,
     rows_numpy,
     rows_torch,
     slot_seed,
+    slot_tensor,
 )
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -61,8 +61,7 @@ def test_numpy_and_torch_address_the_same_rows(
     base = data.draw(st.integers(0, MAX_ROWS - rows))
     slot = Slot(key=0, seed=seed, base=base, rows=rows, mixed=mixed)
     array = np.array(tokens, dtype=np.int64)
-    fields = SlotTensors.of([slot])
-    by_torch = rows_torch(torch.from_numpy(array), fields.seed, fields.base, fields.rows, fields.mixed)
+    by_torch = rows_torch(torch.from_numpy(array), slot_tensor([slot]))
     by_numpy = rows_numpy(array, slot)
     assert by_numpy.tolist() == by_torch.tolist()
     if mixed:

@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from common.errors import ConfigError
-from kernels.addressing import Slot, SlotTensors, rows_torch
-from kernels.lookup.dispatch import build_lookup
-from kernels.lookup.interface import Lookup, TableLayout, TableOptimizer
+from kernels.addressing import Slot, rows_numpy
+from kernels.lookup.dispatch import build_lookup, choose
+from kernels.lookup.interface import Lookup
+from kernels.lookup.layout import TableLayout, TableOptimizer
 
 ROWS, KEYS, BATCH = 50, 4, 16
 Kind = Literal["rowwise_adagrad", "adagrad", "sgd"]
@@ -56,11 +58,10 @@ def by_definition(table: Tensor, values: Tensor, offsets: Tensor | None) -> Tens
         offsets = torch.arange(KEYS * BATCH + 1)
     out = torch.zeros(BATCH, len(SLOTS), table.shape[1])
     for s, slot in enumerate(SLOTS):
-        fields = SlotTensors.of([slot])
         for b in range(BATCH):
             bag = slot.key * BATCH + b
             tokens = values[offsets[bag] : offsets[bag + 1]]
-            rows = rows_torch(tokens, fields.seed, fields.base, fields.rows, fields.mixed)
+            rows = rows_numpy(tokens.numpy(), slot)
             for row in rows:
                 out[b, s] += table[row] / (len(rows) if slot.mean else 1)
     return out
@@ -132,9 +133,8 @@ def test_only_touched_rows_change() -> None:
         before = lookup.table.clone()
         lookup(torch.tensor([0, 2, 5, 9]), None).sum().backward()
         changed = (lookup.table != before).any(1).nonzero().flatten().tolist()
-        fields = SlotTensors.of(SLOTS)
-        touched = rows_torch(torch.tensor([0, 0, 2, 5]), fields.seed, fields.base, fields.rows, fields.mixed)
-        assert changed == sorted(set(touched.tolist()))
+        touched = {int(rows_numpy(np.array([token]), slot)[0]) for token, slot in zip([0, 0, 2, 5], SLOTS, strict=True)}
+        assert changed == sorted(touched)
 
 
 def test_the_table_moves_between_backends_by_state_dict() -> None:
@@ -156,7 +156,7 @@ def test_fbgemm_without_an_optimiser_is_refused() -> None:
         build_lookup(layout(4), backend="fbgemm")
 
 
-def test_auto_takes_fbgemm_only_where_an_update_is_fused() -> None:
-    fused = build_lookup(layout(4), TableOptimizer())
-    dense = build_lookup(layout(4))
-    assert (type(fused).__name__, type(dense).__name__) == ("FbgemmLookup", "ReferenceLookup")
+def test_auto_takes_fbgemm_only_where_it_fuses_the_update() -> None:
+    cpu = torch.device("cpu")
+    chosen = {kind: choose(cpu, kind).backend for kind in (*KINDS, "adam", None)}
+    assert chosen == dict.fromkeys(KINDS, "fbgemm") | {"adam": "reference", None: "reference"}

@@ -11,7 +11,7 @@ from features.datasets.batch import Batch
 from features.encoding.encoded import EncodedRows
 from features.encoding.fitted import FittedSchema
 from features.encoding.typed import LABEL
-from kernels.lookup.interface import TableOptimizer
+from kernels.lookup.layout import TableOptimizer
 from models.logistic_regression import LogisticRegression
 from models.ranker import Ranker, parameter_count
 from models.registry import MODELS, Architecture, build_model
