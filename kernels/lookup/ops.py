@@ -77,7 +77,7 @@ def lookup_fused(
             is updated in place, is none.
         table: float32 ``[R, D]``.
         states: The optimiser's state.
-        learning_rate: float32 scalar on the CPU.
+        learning_rate: float64 scalar on the CPU.
         step: int64 scalar on the CPU: how often the update has been applied.
         values: int64 ``[N]``; this and the following as in ``lookup``.
         offsets: ``[K * B + 1]`` or None.

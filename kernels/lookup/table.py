@@ -34,7 +34,7 @@ class TableLookup(Lookup):
             self._anchor = torch.zeros((), device=device, requires_grad=True)
             for name, shape in optimizer.state_shapes(layout).items():
                 self.register_buffer(f"_state_{name}", torch.zeros(shape, device=device), persistent=False)
-        self._learning_rate = torch.tensor(optimizer.learning_rate if optimizer else 0.0)
+        self._learning_rate = torch.tensor(optimizer.learning_rate if optimizer else 0.0, dtype=torch.float64)
         self._step = torch.tensor(0)
 
     @property
