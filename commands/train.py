@@ -9,7 +9,7 @@ from rich.progress import Progress, TaskID
 from commands._console import console, errors, progress_bar, table
 
 if TYPE_CHECKING:
-    from training.records import Epoch
+    from training.records import Epoch, Start
 
 
 def train(
@@ -60,10 +60,16 @@ class _Display:
         self._task: TaskID | None = None
         self._steps = 0
 
-    def on_start(self, model: str, parameters: int, rows: int, steps: int) -> None:
-        """Say what is trained."""
-        self._steps = steps
-        self._bar.console.print(f"Training {model}: {parameters:,} parameters, {rows:,} rows, {steps:,} steps an epoch")
+    def on_start(self, start: "Start") -> None:
+        """Say what is trained, how, and what memory it takes."""
+        self._steps = start.steps
+        show = self._bar.console.print
+        show(
+            f"Training {start.model}: {start.parameters:,} parameters, {start.rows:,} rows, "
+            f"{start.steps:,} steps an epoch"
+        )
+        for line in (f"memory: {start.memory}", f"backend {start.backend}", *start.machine):
+            show(f"  {line}", highlight=False)
 
     def on_step(self, epoch: int, step: int, loss: float, samples_per_second: float) -> None:
         """Move the bar."""

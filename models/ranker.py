@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
@@ -20,6 +21,11 @@ class Ranker(nn.Module, ABC):
     def __init__(self, embedding: FeatureEmbedding) -> None:
         super().__init__()
         self.embedding = embedding
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return next(self.parameters()).device
 
     def forward(self, dense: Tensor, sparse: KeyedJaggedTensor) -> Tensor:
         """Score rows.

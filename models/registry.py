@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from pydantic import Field
 
 from common.errors import ConfigError, did_you_mean
@@ -12,7 +13,7 @@ from features.encoding.fitted import FittedSchema
 from kernels.lookup.dispatch import Backend, build_lookup
 from kernels.lookup.interface import Lookup
 from kernels.lookup.layout import TableLayout, TableOptimizer
-from models import finalmlp, logistic_regression
+from models import dcnv2, finalmlp, logistic_regression
 from models.embedding import EmbeddingSettings
 from models.ranker import Ranker
 
@@ -26,6 +27,7 @@ class Entry:
 
 
 MODELS: Mapping[str, Entry] = {
+    "dcnv2": Entry(dcnv2.DCNv2Settings, dcnv2.build),
     "finalmlp": Entry(finalmlp.FinalMLPSettings, finalmlp.build),
     "lr": Entry(logistic_regression.LogisticRegressionSettings, logistic_regression.build),
 }
@@ -63,6 +65,7 @@ def build_model(
     *,
     optimizer: TableOptimizer | None = None,
     backend: Backend = "auto",
+    device: torch.device | None = None,
 ) -> Ranker:
     """Build a ranker, its weights drawn from torch's global generator.
 
@@ -71,9 +74,10 @@ def build_model(
         fitted: The fitted schema of its inputs.
         optimizer: The table's update, fused into the backward pass; None leaves a dense gradient.
         backend: Which lookup backend holds the table.
+        device: Where it lives; the CPU by default.
 
     Returns:
-        The ranker, on the CPU, in training mode.
+        The ranker, in training mode.
 
     Raises:
         ConfigError: The name is unknown, a setting is wrong, or the schema does not fit.
@@ -81,6 +85,6 @@ def build_model(
     settings = model_settings(architecture)
 
     def lookup(layout: TableLayout) -> Lookup:
-        return build_lookup(layout, optimizer, backend=backend)
+        return build_lookup(layout, optimizer, backend=backend, device=device)
 
-    return MODELS[architecture.name].build(settings, architecture.embedding, fitted, lookup)
+    return MODELS[architecture.name].build(settings, architecture.embedding, fitted, lookup).to(device)

@@ -11,7 +11,6 @@ from types import FrameType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from common.errors import DataError
 from common.files import atomic_folder, refuse_existing
@@ -19,14 +18,18 @@ from evaluation.report import Report
 from features.datasets.dataset import ClickDataset
 from features.datasets.feed import Feed
 from features.datasets.prepared import PreparedSet
+from kernels.lookup.dispatch import choose
+from kernels.lookup.memory import Footprint
 from models.ranker import Ranker, parameter_count
 from models.registry import build_model
 from training.artifact import finish, load_weights, save_weights
+from training.machine import Machine
 from training.optimizers import Optimizers, table_optimizer
 from training.plateau import Plateau
-from training.records import Epoch, Observer
+from training.records import Epoch, Observer, Start
 from training.run import LoopSettings, RunSettings
 from training.scoring import SCORING_BATCH, judge
+from training.step import TrainingStep
 
 _REPORT_EVERY = 20  # steps
 
@@ -76,12 +79,6 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
     torch.use_deterministic_algorithms(True)
     # Filling memory before it is written costs time and changes no result.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    model = build_model(
-        settings.architecture,
-        prepared.fitted,
-        optimizer=table_optimizer(settings.optimizer),
-        backend=settings.backend,
-    )
     loop = settings.training
     feed = Feed(
         ClickDataset(
@@ -93,14 +90,23 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
             workers=loop.workers,
         )
     )
+    machine = Machine.choose(settings.machine, steps=loop.epochs * len(feed))
+    torch.set_num_threads(machine.threads)
+    model = build_model(
+        settings.architecture,
+        prepared.fitted,
+        optimizer=table_optimizer(settings.optimizer),
+        backend=settings.backend,
+        device=machine.device,
+    )
     valid = _judged(prepared, "valid")
     rows = prepared.rows("train")
     plateau = Plateau(loop.patience)
     try:
         for observer in observers:
-            observer.on_start(settings.model.name, parameter_count(model), rows, len(feed))
+            observer.on_start(_start(settings, model, rows, len(feed), machine))
         with atomic_folder(target, overwrite=overwrite) as folder, _Interrupt() as interrupt:
-            epochs = _epochs(model, feed, valid, rows, settings, plateau, folder, observers, interrupt)
+            epochs = _epochs(model, machine, feed, valid, rows, settings, plateau, folder, observers, interrupt)
             if plateau.best_epoch == 0:
                 raise KeyboardInterrupt
             load_weights(folder, model)
@@ -127,8 +133,20 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
     return Outcome(target, plateau.best_epoch, epochs, interrupt.requested, reports)
 
 
+def _start(settings: RunSettings, model: Ranker, rows: int, steps: int, machine: Machine) -> Start:
+    """What the observers are told before the first step."""
+    lookup = model.embedding.lookup
+    backend, memory = "none: no feature has a table", "no table"
+    if lookup is not None:
+        kind = lookup.optimizer.kind if lookup.optimizer else None
+        choice = choose(machine.device, kind, settings.backend)
+        backend, memory = f"{choice.backend}: {choice.reason}", str(Footprint.of(lookup.layout, lookup.optimizer))
+    return Start(settings.model.name, parameter_count(model), rows, steps, memory, backend, machine.reasons)
+
+
 def _epochs(
     model: Ranker,
+    machine: Machine,
     feed: Feed,
     valid: Feed,
     rows: int,
@@ -141,9 +159,11 @@ def _epochs(
     """Run epochs until the plateau, the limit or Ctrl-C; returns how many ran to their end."""
     loop = settings.training
     optimizers = Optimizers(model, settings.optimizer)
+    step = TrainingStep(model, optimizers, machine, loop.batch_size)
     for epoch in range(1, loop.epochs + 1):
         started = time.perf_counter()
-        loss = _epoch(model, optimizers, feed, epoch, observers, interrupt)
+        model.train()
+        loss = _epoch(step, feed, epoch, observers, interrupt)
         seconds = time.perf_counter() - started
         if loss is None:
             return epoch - 1
@@ -172,23 +192,20 @@ def _epochs(
 
 
 def _epoch(
-    model: Ranker,
-    optimizers: Optimizers,
+    train_on: TrainingStep,
     feed: Feed,
     epoch: int,
     observers: Sequence[Observer],
     interrupt: "_Interrupt",
 ) -> float | None:
     """Train on every row once; returns the mean loss, or None when Ctrl-C cut it short."""
-    model.train()
     total, recent, seen, since = 0.0, 0.0, 0, 0
     clock = time.perf_counter()
     with contextlib.closing(iter(feed)) as batches:
         for step, batch in enumerate(batches, 1):
             assert batch.label is not None
-            loss = F.binary_cross_entropy_with_logits(model(batch.dense, batch.sparse), batch.label)
-            optimizers.step(loss)
-            size, summed = batch.label.numel(), loss.item() * batch.label.numel()
+            size = batch.label.numel()
+            summed = train_on(batch) * size
             total, recent, seen, since = total + summed, recent + summed, seen + size, since + size
             if not math.isfinite(total):
                 raise DataError(f"the loss is not finite at epoch {epoch}, step {step}; lower optimizer.learning_rate")

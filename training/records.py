@@ -34,11 +34,34 @@ class Epoch:
     samples_per_second: float
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a run is about to do.
+
+    Attributes:
+        model: The ranker's name.
+        parameters: Numbers that training learns.
+        rows: Training rows.
+        steps: Steps of an epoch.
+        memory: What the table and its optimiser's state take, in words.
+        backend: Which lookup backend holds the table, and why, in words.
+        machine: What is used of the machine and why, a sentence each.
+    """
+
+    model: str
+    parameters: int
+    rows: int
+    steps: int
+    memory: str
+    backend: str
+    machine: tuple[str, ...]
+
+
 class Observer(Protocol):
     """Told how training goes."""
 
-    def on_start(self, model: str, parameters: int, rows: int, steps: int) -> None:
-        """Called once, with the model's name, its size, the training rows and the steps of an epoch."""
+    def on_start(self, start: Start) -> None:
+        """Called once, when the model is built and before its first step."""
 
     def on_step(self, epoch: int, step: int, loss: float, samples_per_second: float) -> None:
         """Called every few steps; ``step`` counts from 1 within its epoch."""
@@ -62,11 +85,11 @@ class RunRecords:
         self._files = contextlib.ExitStack()
         self._steps = 0
 
-    def on_start(self, model: str, parameters: int, rows: int, steps: int) -> None:
+    def on_start(self, start: Start) -> None:
         """Open the files: only now is it sure that there is something to record."""
         with quiet_import():
             from torch.utils.tensorboard import SummaryWriter
-        self._steps = steps
+        self._steps = start.steps
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lines = self._files.enter_context((self._folder / "metrics.jsonl").open("w", encoding="utf-8"))
         self._board: Any = self._files.enter_context(SummaryWriter(str(self._folder / "tensorboard")))

@@ -7,6 +7,7 @@ model: {name: finalmlp, heads: 5, ...}
 embedding: {dim: 10, rows: 1000000}
 optimizer: {learning_rate: 0.001, embedding: rowwise_adagrad, embedding_learning_rate: 0.05}
 training: {batch_size: 4096, epochs: 20}
+machine: {precision: auto, compile: auto}
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from common.settings import Settings, parse_yaml, read_mapping, validate
 from kernels.lookup.dispatch import Backend
 from models.embedding import EmbeddingSettings
 from models.registry import Architecture, model_settings
+from training.machine import MachineSettings
 
 
 class OptimizerSettings(Settings):
@@ -28,9 +30,9 @@ class OptimizerSettings(Settings):
 
     Attributes:
         learning_rate: Adam's, for all but the table.
-        embedding: The table's rule. ``rowwise_adagrad``, ``adagrad`` and ``sgd`` are fused into the backward pass and
-            cost what the touched rows cost; ``dense_adam`` updates every row at every step, as the published recipes
-            do, and suits small tables.
+        embedding: The table's rule. ``rowwise_adagrad``, ``adagrad``, ``adam`` and ``sgd`` are fused into the backward
+            pass and cost what the touched rows cost; ``adam`` is lazy: it leaves the averages of untouched rows as they
+            are. ``dense_adam`` updates every row at every step, as the published recipes do, and suits small tables.
         embedding_learning_rate: Of a fused rule; ``dense_adam`` shares ``learning_rate``.
         embedding_l2: The dense L2 of the published recipes: (l2 / 2) times the squared norm of every row of the table
             at every step, touched or not. Needs ``dense_adam``.
@@ -38,7 +40,7 @@ class OptimizerSettings(Settings):
     """
 
     learning_rate: float = Field(default=1e-3, gt=0)
-    embedding: Literal["rowwise_adagrad", "adagrad", "sgd", "dense_adam"] = "rowwise_adagrad"
+    embedding: Literal["rowwise_adagrad", "adagrad", "adam", "sgd", "dense_adam"] = "rowwise_adagrad"
     embedding_learning_rate: float = Field(default=0.05, gt=0)
     embedding_l2: float = Field(default=0.0, ge=0)
     clip_norm: float | None = Field(default=10.0, gt=0)
@@ -97,6 +99,7 @@ class RunSettings(Settings):
         embedding: The table.
         optimizer: The optimisers.
         training: The loop.
+        machine: What of the machine to use.
         backend: Which lookup backend holds the table.
     """
 
@@ -107,6 +110,7 @@ class RunSettings(Settings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     training: LoopSettings = LoopSettings()
+    machine: MachineSettings = MachineSettings()
     backend: Backend = "auto"
 
     @property

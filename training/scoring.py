@@ -57,5 +57,6 @@ def _inference(model: Ranker) -> Iterator[None]:
 
 
 def _probabilities(model: Ranker, batch: Batch) -> NDArray[np.float64]:
-    scores: NDArray[np.float64] = torch.sigmoid(model(batch.dense, batch.sparse).double()).numpy()
+    batch = batch.to(model.device)
+    scores: NDArray[np.float64] = torch.sigmoid(model(batch.dense, batch.sparse).double()).cpu().numpy()
     return scores

@@ -46,6 +46,17 @@ class Batch:
             group=None if rows.group is None else torch.from_numpy(rows.group),
         )
 
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device; itself if it is there."""
+        if self.dense.device == device:
+            return self
+        return Batch(
+            dense=self.dense.to(device, non_blocking=True),
+            sparse=self.sparse.to(device, non_blocking=True),
+            label=None if self.label is None else self.label.to(device, non_blocking=True),
+            group=self.group,
+        )
+
 
 def keyed(keys: list[str], rows: int, values: Tensor, lengths: Tensor | None) -> KeyedJaggedTensor:
     """Sparse values by key.

@@ -9,6 +9,7 @@ import torch
 from common.errors import ConfigError
 from kernels.lookup.interface import Lookup
 from kernels.lookup.layout import OptimizerKind, TableLayout, TableOptimizer
+from kernels.lookup.memory import Footprint
 
 Backend = Literal["auto", "reference", "fbgemm", "triton"]
 
@@ -69,7 +70,7 @@ def _refuse_what_cannot_run(device: torch.device, kind: OptimizerKind | None, ba
     if backend == "triton":
         if not importlib.util.find_spec("triton"):
             raise ConfigError("backend triton needs the package triton, which is not installed; use backend auto")
-        from kernels.lookup.triton import runs_on
+        from kernels.lookup.triton.backend import runs_on
 
         if not runs_on(device):
             raise ConfigError(
@@ -102,5 +103,6 @@ def build_lookup(
     from kernels.lookup.table import TableLookup
 
     device = device or torch.device("cpu")
+    Footprint.of(layout, optimizer).check(device, training=optimizer is not None)
     choice = choose(device, optimizer.kind if optimizer else None, backend)
     return TableLookup(layout, optimizer, choice.backend, device)

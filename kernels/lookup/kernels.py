@@ -74,6 +74,6 @@ def kernels(name: KernelName) -> Kernels:
         from kernels.lookup.fbgemm import FbgemmKernels
 
         return FbgemmKernels()
-    from kernels.lookup.triton import TritonKernels
+    from kernels.lookup.triton.backend import TritonKernels
 
     return TritonKernels()

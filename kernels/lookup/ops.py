@@ -31,7 +31,7 @@ def lookup(
     backend: str,
 ) -> Tensor:
     """Look up; arguments and result as in :meth:`kernels.lookup.kernels.Kernels.forward`."""
-    return kernels(backend).forward(table, Bags(values, offsets, weights, keys), slots, pooled=pooled)  # type: ignore[arg-type]
+    return kernels(backend).forward(table, Bags(values, offsets, weights, keys), slots, pooled=pooled)
 
 
 @torch.library.custom_op("plexrank::lookup_gradient", mutates_args=())
@@ -48,7 +48,7 @@ def lookup_gradient(
 ) -> Tensor:
     """The dense gradient of the table, ``[R, D]``."""
     bags = Bags(values, offsets, weights, keys)
-    return kernels(backend).gradient(grad, rows, bags, slots, pooled=pooled)  # type: ignore[arg-type]
+    return kernels(backend).gradient(grad, rows, bags, slots, pooled=pooled)
 
 
 @torch.library.custom_op("plexrank::lookup_fused", mutates_args=())
@@ -73,8 +73,8 @@ def lookup_fused(
     """Look up; the backward pass applies the optimiser.
 
     Args:
-        anchor: A scalar that wants a gradient: autograd runs a backward pass only for such an input, and the table, which
-            is updated in place, is none.
+        anchor: A scalar that wants a gradient: autograd runs a backward pass only for such an input, and the table,
+            which is updated in place, is none.
         table: float32 ``[R, D]``.
         states: The optimiser's state.
         learning_rate: float64 scalar on the CPU.
@@ -91,7 +91,7 @@ def lookup_fused(
         beta1: Its beta1.
         beta2: Its beta2.
     """
-    return kernels(backend).forward(table, Bags(values, offsets, weights, keys), slots, pooled=pooled)  # type: ignore[arg-type]
+    return kernels(backend).forward(table, Bags(values, offsets, weights, keys), slots, pooled=pooled)
 
 
 @torch.library.custom_op("plexrank::lookup_update", mutates_args=("table", "states", "step"))
@@ -115,7 +115,7 @@ def lookup_update(
 ) -> None:
     """Apply the optimiser in place; see :meth:`kernels.lookup.kernels.Kernels.update`."""
     step += 1
-    kernels(backend).update(  # type: ignore[arg-type]
+    kernels(backend).update(
         table,
         states,
         grad,

@@ -5,7 +5,6 @@ Shapes: B batch, S slots, D width of a row, R rows, M addressed values, U distin
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -25,7 +25,7 @@ from tests.training.conftest import SCHEMA, MakeRun, write_log
 from training.artifact import Artifact
 from training.loop import train
 from training.predictions import predictions
-from training.records import Epoch, RunRecords
+from training.records import Epoch, RunRecords, Start
 from training.run import RunSettings
 
 
@@ -37,8 +37,8 @@ class Records:
         self.steps: list[tuple[int, int, float]] = []
         self.closed = False
 
-    def on_start(self, model: str, parameters: int, rows: int, steps: int) -> None:
-        self.start = (model, parameters, rows, steps)
+    def on_start(self, start: Start) -> None:
+        self.start = start
 
     def on_step(self, epoch: int, step: int, loss: float, samples_per_second: float) -> None:
         self.steps.append((epoch, step, loss))
@@ -74,8 +74,9 @@ def test_it_learns_what_there_is_to_learn(make_run: MakeRun) -> None:
     assert reached is not None
     assert reached > attainable - 0.05
     assert records.closed
-    assert records.start[0] == "finalmlp"
-    assert records.start[2:] == (PreparedSet(make_run().data).rows("train"), -(-records.start[2] // 128))
+    start, rows = records.start, PreparedSet(make_run().data).rows("train")
+    assert (start.model, start.rows, start.steps) == ("finalmlp", rows, -(-rows // 128))
+    assert start.memory.startswith("table 0.0 MB")
 
 
 def test_it_learns_as_well_from_windows_as_from_a_whole_split(make_run: MakeRun, tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""How much memory a table takes, and whether the machine has it: told before anything is allocated."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from common.errors import ConfigError
+from kernels.lookup.layout import TableLayout, TableOptimizer
+
+_FLOAT32 = 4
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Memory of a table, in bytes.
+
+    Attributes:
+        table: The rows.
+        state: The fused optimiser's state; of a dense gradient the gradient and Adam's two averages, which an optimiser
+            outside keeps.
+    """
+
+    table: int
+    state: int
+
+    @classmethod
+    def of(cls, layout: TableLayout, optimizer: TableOptimizer | None) -> "Footprint":
+        """The memory that a layout will take in training with an optimiser."""
+        table = layout.rows * layout.dim * _FLOAT32
+        if optimizer is None:
+            return cls(table, 3 * table)
+        shapes = optimizer.state_shapes(layout).values()
+        return cls(table, sum(_FLOAT32 * layout.rows * (shape[1] if len(shape) > 1 else 1) for shape in shapes))
+
+    def check(self, device: torch.device, *, training: bool) -> None:
+        """Refuse what does not fit.
+
+        Args:
+            device: Where the table shall live.
+            training: Whether the optimiser's state is needed too.
+
+        Raises:
+            ConfigError: The free memory of the device is less; the message says how much would do.
+        """
+        needed = self.table + (self.state if training else 0)
+        free = free_memory(device)
+        if needed > free:
+            parts = f"a table of {_shown(self.table)}" + (
+                f" and {_shown(self.state)} for its optimiser" if training and self.state else ""
+            )
+            raise ConfigError(
+                f"{parts} do not fit into the {_shown(free)} of memory that are free on {device}; lower embedding.rows "
+                "or embedding.memory_mb, or take an optimizer.embedding with less state (sgd none, rowwise_adagrad "
+                "a number a row)"
+            )
+
+    def __str__(self) -> str:
+        return f"table {_shown(self.table)}, optimiser state {_shown(self.state)}"
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be allocated on a device: of the GPU, or of the machine within the limit of its container."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        group = Path("/sys/fs/cgroup")
+        limit = (group / "memory.max").read_text().strip()
+        if limit != "max":
+            free = min(free, int(limit) - int((group / "memory.current").read_text()))
+    except (OSError, StopIteration):
+        pass  # no Linux, or no container: what is known so far stands
+    return free
+
+
+def _shown(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
