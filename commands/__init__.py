@@ -1,3 +1,15 @@
 """The command line: one short file a command."""
 
-__all__ = ["dataset", "evaluate", "histories", "main", "prepare", "profile", "score", "serve", "simulate", "train"]
+__all__ = [
+    "dataset",
+    "doctor",
+    "evaluate",
+    "histories",
+    "main",
+    "prepare",
+    "profile",
+    "score",
+    "serve",
+    "simulate",
+    "train",
+]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 MAX_SEED = 2**64 - 1
+
+TablePrecision = Literal["fp32", "fp16", "int8"]
+TABLE_HELP = (
+    "What the embedding table is kept in: as trained, or in a half or a quarter of the memory, scores a bit off."
+)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from commands._console import console, shown, table
+from commands._console import TABLE_HELP, TablePrecision, console, shown, table
 
 
 def evaluate(
@@ -17,6 +17,7 @@ def evaluate(
         str | None,
         typer.Option(help="A kept column that holds the true click probability; its AUC is the attainable one."),
     ] = None,
+    table_: Annotated[TablePrecision, typer.Option("--table", help=TABLE_HELP)] = "fp32",
     json_: Annotated[
         Path | None, typer.Option("--json", help="Write the report as json to this file; - prints it instead.")
     ] = None,
@@ -36,7 +37,7 @@ def evaluate(
     from evaluation.report import evaluate as measure
     from training.predictions import open_both, predictions
 
-    loaded, prepared = open_both(artifact, data)
+    loaded, prepared = open_both(artifact, data, table=table_)
     if truth is not None and truth not in prepared.fitted.schema.keep:
         raise DataError(f"--truth {truth!r} is no kept column; {did_you_mean(truth, prepared.fitted.schema.keep)}")
     columns = ["label", "score", *(["group"] if prepared.fitted.schema.group else []), *([truth] if truth else [])]

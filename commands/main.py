@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from commands import dataset, evaluate, histories, prepare, profile, score, serve, simulate, train
+from commands import dataset, doctor, evaluate, histories, prepare, profile, score, serve, simulate, train
 from commands._console import errors
 from common.errors import PlexrankError
 from common.versions import plexrank_version
@@ -32,7 +32,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 gc.set_threshold(50_000)
 atexit.register(gc.freeze)
 
-_DATA, _TRAIN, _JUDGE, _SERVE = "Data", "Train", "Judge", "Serve"
+_DATA, _TRAIN, _JUDGE, _SERVE, _HELP = "Data", "Train", "Judge", "Serve", "Help"
 app.command(rich_help_panel=_DATA)(dataset.dataset)
 app.command(rich_help_panel=_DATA)(simulate.simulate)
 app.command(rich_help_panel=_DATA)(prepare.prepare)
@@ -42,6 +42,7 @@ app.command(rich_help_panel=_TRAIN)(train.train)
 app.command(rich_help_panel=_JUDGE)(evaluate.evaluate)
 app.command(rich_help_panel=_JUDGE)(score.score)
 app.command(rich_help_panel=_SERVE)(serve.serve)
+app.command(rich_help_panel=_HELP)(doctor.doctor)
 
 
 class _Debug:

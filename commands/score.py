@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands._console import console, shown
+from commands._console import TABLE_HELP, TablePrecision, console, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,6 +18,7 @@ def score(
     data: Annotated[Path, typer.Option(help="A prepared set.")],
     output: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .tsv.")],
     split: Annotated[str, typer.Option(help="Which rows: train, valid or test.")] = "test",
+    table: Annotated[TablePrecision, typer.Option(help=TABLE_HELP)] = "fp32",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
 ) -> None:
     """Write a score for every row, beside the schema's kept columns, the row's position in the input, and its label.
@@ -34,7 +35,7 @@ def score(
         raise ConfigError(f"{output} exists; choose another file or add --overwrite")
     if not output.parent.is_dir():
         raise ConfigError(f"{output.parent} is no folder; create it, or choose another")
-    loaded, prepared = open_both(artifact, data)
+    loaded, prepared = open_both(artifact, data, table=table)
     scored = shown(predictions(loaded, prepared, split), prepared.rows(split))
     with atomic_file(output) as partial, contextlib.closing(scored) as frames:
         rows, mean = _write(frames, partial, output.suffix)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands._console import console, table
+from commands._console import TABLE_HELP, TablePrecision, console, table
 from common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
     max_body_bytes: Annotated[int, typer.Option(help="Longest body that is read.", min=1)] = 8 * 2**20,
     max_candidates: Annotated[int, typer.Option(help="Most candidates in a request.", min=1)] = 10_000,
+    table_: Annotated[TablePrecision, typer.Option("--table", help=TABLE_HELP)] = "fp32",
     threads: Annotated[
         int | None, typer.Option(help="Threads of one computation in torch.", min=1, show_default="torch chooses")
     ] = None,
@@ -62,7 +63,7 @@ def serve(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    scorers = load_variants(artifact, name or ())
+    scorers = load_variants(artifact, name or (), table=table_)
     router = Router([scorer.variant for scorer in scorers], weights, salt=salt)
     app = create_app(scorers, router, Limits(max_body_bytes, max_candidates))
 

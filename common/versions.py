@@ -13,7 +13,7 @@ _MEND = "run scripts/setup, which installs the tested versions"
 
 def plexrank_version() -> str:
     """Version of the installed plexrank distribution."""
-    return _installed("plexrank") or "0.0.0+source"
+    return installed("plexrank") or "0.0.0+source"
 
 
 def check_versions() -> None:
@@ -22,10 +22,10 @@ def check_versions() -> None:
     Raises:
         InstallError: One is missing, or a pair does not fit; the message names the pair.
     """
-    torch = _installed("torch")
-    torchrec = _installed("torchrec")
+    torch = installed("torch")
+    torchrec = installed("torchrec")
     fbgemm_name, fbgemm = next(
-        ((name, found) for name in _FBGEMM_NAMES if (found := _installed(name))), (_FBGEMM_NAMES[0], None)
+        ((name, found) for name in _FBGEMM_NAMES if (found := installed(name))), (_FBGEMM_NAMES[0], None)
     )
     for name, found in (("torch", torch), ("torchrec", torchrec), (fbgemm_name, fbgemm)):
         if found is None:
@@ -38,7 +38,8 @@ def check_versions() -> None:
             )
 
 
-def _installed(name: str) -> str | None:
+def installed(name: str) -> str | None:
+    """Version of an installed distribution, or None."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from common.errors import ConfigError
 from features.schema import ColumnFeature, Schema
+from kernels.lookup.quantized import TablePrecision
 from service.scorer import Scorer
 from training.artifact import Artifact
 
@@ -15,7 +16,9 @@ _VALUE = {"categorical": "text", "numeric": "number", "bucketized": "number", "m
 """What a request gives for a feature of each kind."""
 
 
-def load_variants(folders: Sequence[Path], names: Sequence[str] = ()) -> list[Scorer]:
+def load_variants(
+    folders: Sequence[Path], names: Sequence[str] = (), *, table: TablePrecision = "fp32"
+) -> list[Scorer]:
     """Load an artifact for each variant.
 
     Variants may know different features: a request holds the features of all, and each takes its own.
@@ -23,6 +26,7 @@ def load_variants(folders: Sequence[Path], names: Sequence[str] = ()) -> list[Sc
     Args:
         folders: The artifacts.
         names: Names of the variants; none: the artifacts' own.
+        table: What the rows of their tables are kept in.
 
     Returns:
         A scorer a variant, in order.
@@ -33,7 +37,7 @@ def load_variants(folders: Sequence[Path], names: Sequence[str] = ()) -> list[Sc
     """
     if names and len(names) != len(folders):
         raise ConfigError(f"{len(names)} of {len(folders)} names are given; give a --name for each artifact, or none")
-    artifacts = [Artifact.load(folder) for folder in folders]
+    artifacts = [Artifact.load(folder, table=table) for folder in folders]
     chosen = list(names) or [artifact.name for artifact in artifacts]
     for name in chosen:
         if not _NAME.fullmatch(name):

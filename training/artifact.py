@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from common.errors import ArtifactError, PlexrankError
 from common.files import sha256_file, sha256_json, write_json
@@ -28,12 +28,14 @@ from common.versions import plexrank_version
 from features.datasets.batch import batches
 from features.encoding.encoded import EncodedRows
 from features.encoding.fitted import FittedSchema
+from kernels.lookup.quantized import QuantizedLookup, TablePrecision
 from models.ranker import Ranker, parameter_count
 from models.registry import Architecture, build_model
 from training.scoring import SCORING_BATCH, click_probabilities
 
 FORMAT = 1
 _MANIFEST, _MODEL, _WEIGHTS = "manifest.json", "model.json", "weights.safetensors"
+_ROWS = 65_536  # of a weight that are read at once
 _MEND = "train it again, or copy it again from where it is whole"
 
 
@@ -60,8 +62,13 @@ class Artifact:
         return click_probabilities(self.model, batches(rows, SCORING_BATCH))
 
     @classmethod
-    def load(cls, folder: Path) -> "Artifact":
+    def load(cls, folder: Path, *, table: TablePrecision = "fp32") -> "Artifact":
         """Load and check an artifact.
+
+        Args:
+            folder: The artifact.
+            table: What the rows of the table are kept in while it scores: as trained, or in a half (``fp16``) or about
+                a quarter (``int8``) of the memory; scores then differ a little from those of training.
 
         Raises:
             ArtifactError: It is missing, unfinished, damaged, of another format, or holds files of its own making.
@@ -72,7 +79,9 @@ class Artifact:
             fitted = FittedSchema.load(folder)
             architecture = Architecture.model_validate_json((folder / _MODEL).read_bytes())
             model = build_model(architecture, fitted)
-            model.load_state_dict(load_file(folder / _WEIGHTS))
+            load_weights(folder, model)
+            if table != "fp32" and model.embedding.lookup is not None:
+                model.embedding.lookup = QuantizedLookup(model.embedding.lookup, table)
         except (PlexrankError, ValidationError, SafetensorError, RuntimeError) as problem:
             raise ArtifactError(f"{folder} does not fit this plexrank: {problem}; {_MEND}") from None
         return cls(manifest["name"], manifest["digest"], fitted, model.eval(), manifest)
@@ -84,7 +93,7 @@ def save_weights(folder: Path, model: Ranker) -> None:
     Raises:
         ArtifactError: A weight is NaN or infinite.
     """
-    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise ArtifactError(f"weight {name} is not finite: training diverged; lower the learning rate")
@@ -94,8 +103,23 @@ def save_weights(folder: Path, model: Ranker) -> None:
 
 
 def load_weights(folder: Path, model: Ranker) -> None:
-    """Read back what :func:`save_weights` wrote."""
-    model.load_state_dict(load_file(folder / _WEIGHTS))
+    """Read back what :func:`save_weights` wrote, piece by piece: no tensor is held twice.
+
+    Raises:
+        RuntimeError: The weights are not those of the model.
+    """
+    with safe_open(folder / _WEIGHTS, framework="pt") as file, torch.no_grad():
+        state = model.state_dict()
+        if set(file.keys()) != set(state):
+            raise RuntimeError(f"the weights are {sorted(file.keys())}, the model has {sorted(state)}")
+        for name, tensor in state.items():
+            stored = file.get_slice(name)
+            if tuple(stored.get_shape()) != tensor.shape:
+                raise RuntimeError(f"{name} is {list(stored.get_shape())}, the model has {list(tensor.shape)}")
+            if tensor.dim() == 0:
+                tensor.copy_(file.get_tensor(name))
+            for start in range(0, len(tensor) if tensor.dim() else 0, _ROWS):
+                tensor[start : start + _ROWS].copy_(stored[start : start + _ROWS])
 
 
 def finish(

@@ -9,6 +9,7 @@ from common.errors import ArtifactError, DataError
 from features.datasets.prepared import PreparedSet
 from features.encoding.encoded import EncodedRows
 from features.encoding.typed import GROUP, KEEP, LABEL, ROW
+from kernels.lookup.quantized import TablePrecision
 from training.artifact import Artifact
 
 
@@ -46,11 +47,11 @@ def predictions(artifact: Artifact, prepared: PreparedSet, split: str) -> Iterat
         )
 
 
-def open_both(artifact: Path, data: Path) -> tuple[Artifact, PreparedSet]:
-    """Load an artifact and open a prepared set.
+def open_both(artifact: Path, data: Path, *, table: TablePrecision = "fp32") -> tuple[Artifact, PreparedSet]:
+    """Load an artifact, its table in some precision, and open a prepared set.
 
     Raises:
         ArtifactError: The artifact is missing or damaged.
         DataError: The set is missing or damaged.
     """
-    return Artifact.load(artifact), PreparedSet(data)
+    return Artifact.load(artifact, table=table), PreparedSet(data)

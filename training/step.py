@@ -1,5 +1,6 @@
 """One training step: forward, loss, backward, update, as the machine does it best."""
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -27,7 +28,7 @@ class TrainingStep:
         self._batch_size = batch_size
         self._compiled: Callable[..., Tensor] | None = None
         if machine.compile:
-            self._compiled = torch.compile(model.logits, dynamic=False)
+            self._compiled = _quiet_at_first(torch.compile(model.logits, dynamic=False))
 
     def __call__(self, batch: Batch) -> float:
         """Update the model by a batch with labels.
@@ -45,3 +46,19 @@ class TrainingStep:
         loss = F.binary_cross_entropy_with_logits(logits.float(), batch.label)
         self._optimizers.step(loss)
         return loss.item()
+
+
+def _quiet_at_first(compiled: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Silence the first call, in which torch compiles: it warns of inputs that are no leaves, which does not matter."""
+    called = False
+
+    def call(*arguments: Tensor) -> Tensor:
+        nonlocal called
+        if called:
+            return compiled(*arguments)
+        called = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return compiled(*arguments)
+
+    return call

@@ -27,13 +27,14 @@ class Choice:
     reason: str
 
 
-def choose(device: torch.device, kind: OptimizerKind | None, backend: Backend = "auto") -> Choice:
+def choose(device: torch.device, kind: OptimizerKind | None, backend: Backend = "auto", *, fits: bool = True) -> Choice:
     """Say which backend holds a table.
 
     Args:
-        device: Where the table lives.
+        device: Where lookups are computed.
         kind: The update fused into the backward pass, or None for a dense gradient.
         backend: What was asked for.
+        fits: Whether the table and its state fit into the device's memory.
 
     Returns:
         The choice.
@@ -41,17 +42,19 @@ def choose(device: torch.device, kind: OptimizerKind | None, backend: Backend = 
     Raises:
         ConfigError: What was asked for cannot run here, or cannot do this.
     """
+    if device.type == "cuda" and not fits and kind is not None and backend in ("auto", "fbgemm"):
+        return Choice("fbgemm", "the table exceeds the GPU's memory; it stays in the machine's, its rows in use cached")
     if backend != "auto":
         _refuse_what_cannot_run(device, kind, backend)
         return Choice(backend, "it was asked for")
     if device.type == "cuda":
         if importlib.util.find_spec("triton"):
-            return Choice("triton", "addresses, gathers, pools and updates in one pass each on a GPU")
+            return Choice("triton", "one kernel addresses, gathers and pools, one reduces and updates")
         return Choice("reference", "triton is not installed")
     if kind is None:
         return Choice("reference", "a dense gradient leaves nothing to fuse")
     if kind in _FUSED_ON_CPU:
-        return Choice("fbgemm", f"its fused {kind} is the fastest on a CPU")
+        return Choice("fbgemm", f"it fuses {kind} into the backward pass on a CPU")
     return Choice("reference", f"fbgemm has no fused {kind} on a CPU")
 
 
@@ -65,7 +68,7 @@ def _refuse_what_cannot_run(device: torch.device, kind: OptimizerKind | None, ba
                 "backend fbgemm updates the table in its backward pass and gives no dense gradient; "
                 "use backend reference, or a fused optimizer.embedding such as rowwise_adagrad"
             )
-        if kind not in _FUSED_ON_CPU:
+        if device.type == "cpu" and kind not in _FUSED_ON_CPU:
             raise ConfigError(f"backend fbgemm has no fused {kind} on a CPU; use backend reference")
     if backend == "triton":
         if not importlib.util.find_spec("triton"):
@@ -92,7 +95,7 @@ def build_lookup(
         layout: The table and its slots.
         optimizer: The update fused into the backward pass, or None for a dense gradient.
         backend: ``auto`` picks by device and rule; see :func:`choose`.
-        device: Where the table lives; the CPU by default.
+        device: Where lookups are computed; the CPU by default.
 
     Returns:
         The lookup.
@@ -101,8 +104,15 @@ def build_lookup(
         ConfigError: The backend cannot do what is asked, or the table does not fit into memory.
     """
     from kernels.lookup.table import TableLookup
+    from kernels.lookup.tbe import TbeLookup
 
     device = device or torch.device("cpu")
-    Footprint.of(layout, optimizer).check(device, training=optimizer is not None)
-    choice = choose(device, optimizer.kind if optimizer else None, backend)
+    footprint = Footprint.of(layout, optimizer)
+    training = optimizer is not None
+    fits = footprint.fits(device, training=training)
+    choice = choose(device, optimizer.kind if optimizer else None, backend, fits=fits)
+    if optimizer is not None and device.type == "cuda" and choice.backend == "fbgemm":
+        footprint.check(device if fits else torch.device("cpu"), training=training)
+        return TbeLookup(layout, optimizer, device, cached=not fits)
+    footprint.check(device, training=training)
     return TableLookup(layout, optimizer, choice.backend, device)

@@ -34,6 +34,10 @@ class Footprint:
         shapes = optimizer.state_shapes(layout).values()
         return cls(table, sum(_FLOAT32 * layout.rows * (shape[1] if len(shape) > 1 else 1) for shape in shapes))
 
+    def fits(self, device: torch.device, *, training: bool) -> bool:
+        """Whether a device has the memory; with the optimiser's state in training."""
+        return self.table + (self.state if training else 0) <= free_memory(device)
+
     def check(self, device: torch.device, *, training: bool) -> None:
         """Refuse what does not fit.
 
@@ -44,16 +48,14 @@ class Footprint:
         Raises:
             ConfigError: The free memory of the device is less; the message says how much would do.
         """
-        needed = self.table + (self.state if training else 0)
-        free = free_memory(device)
-        if needed > free:
+        if not self.fits(device, training=training):
             parts = f"a table of {_shown(self.table)}" + (
                 f" and {_shown(self.state)} for its optimiser" if training and self.state else ""
             )
             raise ConfigError(
-                f"{parts} do not fit into the {_shown(free)} of memory that are free on {device}; lower embedding.rows "
-                "or embedding.memory_mb, or take an optimizer.embedding with less state (sgd none, rowwise_adagrad "
-                "a number a row)"
+                f"{parts} do not fit into the {_shown(free_memory(device))} of memory that are free on {device}; lower "
+                "embedding.rows or embedding.memory_mb, or take an optimizer.embedding with less state (sgd has none, "
+                "rowwise_adagrad a number a row)"
             )
 
     def __str__(self) -> str:

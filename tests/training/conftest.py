@@ -71,7 +71,7 @@ def make_run(prepared: Path, tmp_path: Path) -> MakeRun:
             "training": {"batch_size": 256, "epochs": 3},
         }
         for section, values in changes.items():
-            document[section] = {**document[section], **values} if isinstance(values, dict) else values
+            document[section] = {**document.get(section, {}), **values} if isinstance(values, dict) else values
         return validate(RunSettings, document, source="run", error=ConfigError)
 
     return make
