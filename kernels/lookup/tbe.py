@@ -2,8 +2,8 @@
 
 A table larger than the GPU's memory stays in the machine's, and fbgemm caches the rows in use on the GPU (unified
 virtual memory). fbgemm wants widths divisible by four: other rows are padded with columns that stay zero. Row-wise
-Adagrad then averages the squared gradient over the padded width P instead of D, so every accumulator is D/P of what it
-should be; with lr and eps both scaled by sqrt(D/P) the update comes out the same, and ``state`` scales back.
+Adagrad then averages the squared gradient over the padded width P instead of D. With the gradient scaled by sqrt(P / D)
+and the learning rate by sqrt(D / P), state and update come out as those of a table of width D.
 
 Shapes: B batch, S slots, D width of a row, P padded width, R rows, M addressed values.
 """
@@ -57,7 +57,7 @@ class TbeLookup(Lookup):
         }
         rows, dim = layout.rows, layout.dim
         self.padded = -(-dim // 4) * 4
-        self._scale = math.sqrt(dim / self.padded) if optimizer.kind == "rowwise_adagrad" else 1.0
+        self._scale = math.sqrt(self.padded / dim) if optimizer.kind == "rowwise_adagrad" else 1.0
         self._learning_rate, self._cached = optimizer.learning_rate, cached
         location = EmbeddingLocation.MANAGED_CACHING if cached else EmbeddingLocation.DEVICE
         embedding = SplitTableBatchedEmbeddingBagsCodegen(
@@ -67,8 +67,8 @@ class TbeLookup(Lookup):
             else [(rows, self.padded, location, ComputeDevice.CUDA)],
             pooling_mode=PoolingMode.SUM,
             optimizer=kinds[optimizer.kind],
-            learning_rate=optimizer.learning_rate * self._scale,
-            eps=optimizer.eps * self._scale,
+            learning_rate=optimizer.learning_rate / self._scale,
+            eps=optimizer.eps,
             beta1=optimizer.beta1,
             beta2=optimizer.beta2,
             device=device,
@@ -101,8 +101,7 @@ class TbeLookup(Lookup):
         held: tuple[Tensor, ...] = states[0] if states else ()
         found = {}
         for (name, shape), tensor in zip(self.optimizer.state_shapes(self.layout).items(), held, strict=True):
-            wide = len(shape) == 2
-            found[name] = tensor.view(shape[0], -1)[:, : shape[1]] if wide else tensor.view(shape) / self._scale**2
+            found[name] = tensor.view(shape[0], -1)[:, : shape[1]] if len(shape) == 2 else tensor.view(shape)
         return found
 
     @property
@@ -113,7 +112,7 @@ class TbeLookup(Lookup):
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
         self._learning_rate = value
-        self._embedding[0].set_learning_rate(value * self._scale)
+        self._embedding[0].set_learning_rate(value / self._scale)
 
     def _look_up(self, values: Tensor, offsets: Tensor | None, weights: Tensor | None, *, pooled: bool) -> Tensor:
         bags = Bags(values, offsets, weights, self.layout.keys)
@@ -126,5 +125,7 @@ class TbeLookup(Lookup):
         if bounds is None or not pooled:
             bounds = torch.arange(addressed.rows.numel() + 1, device=values.device)
         found = self._embedding[0](addressed.rows, bounds, addressed.weights if pooled else None)  # [bags, P]
+        if self._scale != 1:
+            found.register_hook(lambda gradient: gradient * self._scale)
         found = found[:, : self.layout.dim]
         return found.unflatten(0, (len(self.layout.slots), -1)).transpose(0, 1).contiguous() if pooled else found
