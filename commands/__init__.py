@@ -5,6 +5,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "histories",
+    "inspect",
     "main",
     "prepare",
     "profile",

@@ -27,13 +27,13 @@ def doctor(
     try:
         check_versions()
         findings["versions"]["fit"] = "torch, torchrec and fbgemm are the tested versions"
-    except InstallError as problem:
-        problems.append(str(problem))
+    except InstallError as mismatch:
+        problems.append(str(mismatch))
     for title, find in (("machine", _machine), ("training", _training), ("lookup", _lookup)):
         try:
             findings[title] = find(problems)
-        except (ImportError, OSError) as problem:  # a library that does not load is what this command is for
-            problems.append(f"{title}: {problem}")
+        except (ImportError, OSError) as failure:  # a library that does not load is what this command is for
+            problems.append(f"{title}: {failure}")
     document: dict[str, Any] = {**findings, "problems": problems}
     if json_:
         print(json.dumps(document, indent=2))

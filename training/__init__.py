@@ -2,6 +2,20 @@
 
 from common.versions import check_versions
 
-__all__ = ["artifact", "loop", "optimizers", "plateau", "predictions", "records", "run", "scoring"]
+__all__ = [
+    "artifact",
+    "checkpoint",
+    "loop",
+    "machine",
+    "optimizers",
+    "plateau",
+    "predictions",
+    "ranks",
+    "records",
+    "run",
+    "scoring",
+    "sharding",
+    "step",
+]
 
 check_versions()

@@ -44,13 +44,16 @@ def test_lookups_read_the_rows_that_the_table_shows(precision: str, std: float) 
         lookup.table.copy_(small.table)
     values, offsets = torch.arange(9), torch.tensor([0, 2, 2, 3, 5, 5, 9])
     weights = torch.linspace(0.5, 2, 9)
-    near = {"rtol": 1e-4, "atol": 1e-6 * std}
     for dtype in (torch.int32, torch.int64):
         bounds = offsets.to(dtype)
-        torch.testing.assert_close(small(values, bounds), lookup(values, bounds).detach(), **near)
-        torch.testing.assert_close(small(values, bounds, weights), lookup(values, bounds, weights).detach(), **near)
-        torch.testing.assert_close(small.unpooled(values, bounds), lookup.unpooled(values, bounds).detach(), **near)
-    torch.testing.assert_close(small(values[:6]), lookup(values[:6]).detach(), **near)
+        torch.testing.assert_close(small(values, bounds), lookup(values, bounds).detach(), rtol=1e-4, atol=1e-6 * std)
+        torch.testing.assert_close(
+            small(values, bounds, weights), lookup(values, bounds, weights).detach(), rtol=1e-4, atol=1e-6 * std
+        )
+        torch.testing.assert_close(
+            small.unpooled(values, bounds), lookup.unpooled(values, bounds).detach(), rtol=1e-4, atol=1e-6 * std
+        )
+    torch.testing.assert_close(small(values[:6]), lookup(values[:6]).detach(), rtol=1e-4, atol=1e-6 * std)
 
 
 def test_equal_numbers_stay_equal() -> None:
