@@ -78,7 +78,7 @@ def _machine(problems: list[str]) -> dict[str, str]:
 def _training(problems: list[str]) -> dict[str, str]:
     from training.machine import Machine, MachineSettings
 
-    reasons = Machine.choose(MachineSettings(), steps=10**6).reasons
+    reasons = Machine.choose(MachineSettings(), MachineSettings().place(), steps=10**6).reasons
     return dict(reason.split(": ", 1) for reason in reasons)
 
 

@@ -68,6 +68,8 @@ class _Display:
             f"Training {start.model}: {start.parameters:,} parameters, {start.rows:,} rows, "
             f"{start.steps:,} steps an epoch"
         )
+        if start.done:
+            show(f"Going on after epoch {start.done}, where this run was broken off")
         for line in (f"memory: {start.memory}", f"backend {start.backend}", *start.machine):
             show(f"  {line}", highlight=False)
 

@@ -87,4 +87,5 @@ def build_model(
     def lookup(layout: TableLayout) -> Lookup:
         return build_lookup(layout, optimizer, backend=backend, device=device)
 
-    return MODELS[architecture.name].build(settings, architecture.embedding, fitted, lookup).to(device)
+    model = MODELS[architecture.name].build(settings, architecture.embedding, fitted, lookup)
+    return model if backend == "torchrec" else model.to(device)  # torchrec moves what it shards

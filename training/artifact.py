@@ -10,7 +10,7 @@ No pickle, no code. A file that is missing, added or changed by one byte is refu
 
 import datetime
 import json
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from common.errors import ArtifactError, PlexrankError
-from common.files import sha256_file, sha256_json, write_json
+from common.files import atomic_file, sha256_file, sha256_json, write_json
 from common.versions import plexrank_version
 from features.datasets.batch import batches
 from features.encoding.encoded import EncodedRows
@@ -87,19 +88,23 @@ class Artifact:
         return cls(manifest["name"], manifest["digest"], fitted, model.eval(), manifest)
 
 
-def save_weights(folder: Path, model: Ranker) -> None:
-    """Write a model's weights, replacing earlier ones.
+def weights_file(folder: Path) -> Path:
+    """The file of an artifact's weights."""
+    return folder / _WEIGHTS
+
+
+def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write a model's weights by name, replacing earlier ones.
 
     Raises:
         ArtifactError: A weight is NaN or infinite.
     """
-    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise ArtifactError(f"weight {name} is not finite: training diverged; lower the learning rate")
-    partial = folder / f"{_WEIGHTS}.partial"
-    save_file(state, partial)
-    os.replace(partial, folder / _WEIGHTS)
+    with atomic_file(weights_file(folder)) as partial:
+        save_file(state, partial)
 
 
 def load_weights(folder: Path, model: Ranker) -> None:

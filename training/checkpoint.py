@@ -110,9 +110,17 @@ class Checkpoints:
             group["lr"] = rate
         for name, lookup in _lookups(model).items():
             lookup.learning_rate = manifest["lookups"][name]["learning_rate"]
-            _updates(lookup).fill_(manifest["lookups"][name]["updates"])
+            lookup.updates = manifest["lookups"][name]["updates"]
         progress: dict[str, Any] = manifest["progress"]
         return progress
+
+    def any(self) -> bool:
+        """Whether there is a checkpoint."""
+        return bool(self._all())
+
+    def remove(self) -> None:
+        """Remove all of them, with their folder; rank 0 calls this."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _keep(self, target: Path) -> None:
         for other in self._all():
@@ -184,13 +192,6 @@ def _lookups(model: nn.Module) -> dict[str, Lookup]:
     return {name: module for name, module in model.named_modules() if isinstance(module, Lookup)}
 
 
-def _updates(lookup: Lookup) -> Tensor:
-    """How often a table was updated, which Adam's correction depends on."""
-    counter = lookup._step
-    assert isinstance(counter, Tensor)
-    return counter
-
-
 def _random_name(owner: int) -> str:
     return f"random.{owner}"
 
@@ -222,7 +223,7 @@ def _finish(
         "progress": dict(progress),
         "learning_rates": [group["lr"] for group in optimizer.param_groups],
         "lookups": {
-            name: {"learning_rate": lookup.learning_rate, "updates": int(_updates(lookup))}
+            name: {"learning_rate": lookup.learning_rate, "updates": lookup.updates}
             for name, lookup in _lookups(model).items()
         },
         "files": {".metadata": sha256_file(partial / ".metadata")} | {k: v for one in digests for k, v in one.items()},

@@ -13,19 +13,19 @@ from typing import Any
 import torch
 
 from common.errors import DataError
-from common.files import atomic_folder, refuse_existing
+from common.files import refuse_existing, resumable_folder, sha256_json
 from evaluation.report import Report
 from features.datasets.dataset import ClickDataset
 from features.datasets.feed import Feed
 from features.datasets.prepared import PreparedSet
-from kernels.lookup.dispatch import choose
-from kernels.lookup.memory import Footprint
 from models.ranker import Ranker, parameter_count
-from models.registry import build_model
-from training.artifact import finish, load_weights, save_weights
+from training.artifact import finish
+from training.build import Built, build
+from training.checkpoint import Checkpoints, resume_feed
 from training.machine import Machine
-from training.optimizers import Optimizers, table_optimizer
+from training.optimizers import Optimizers
 from training.plateau import Plateau
+from training.ranks import on_first, rank, ranks, summed, world_size
 from training.records import Epoch, Observer, Start
 from training.run import LoopSettings, RunSettings
 from training.scoring import SCORING_BATCH, judge
@@ -54,34 +54,34 @@ class Outcome:
 
 
 def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrite: bool = False) -> Outcome:
-    """Train a model and write its artifact.
+    """Train a model and write its artifact; under torchrun, all ranks do so together.
 
-    The best weights by the monitored metric go to disk as they appear, in a folder no command reads; the artifact is
-    renamed into place at the end. The first Ctrl-C ends training after the running step and keeps the best epoch.
+    The best weights by the monitored metric go to disk as they appear, and a checkpoint an epoch, in a folder that no
+    command reads; the artifact is renamed into place at the end. The first Ctrl-C ends training after the running step
+    and keeps the best epoch. A run that was killed goes on from its last checkpoint when the same run is trained again.
 
     Args:
         settings: The run.
-        observers: Told how it goes.
+        observers: Told how it goes, on rank 0.
         overwrite: Replace an existing artifact.
 
     Returns:
         The outcome.
 
     Raises:
-        ConfigError: The settings do not fit the data, or the artifact exists.
+        ConfigError: The settings do not fit the data or the machine, or the artifact exists.
         DataError: The prepared set is damaged, or the loss stops being finite.
         KeyboardInterrupt: Ctrl-C before the first epoch was over, when there is nothing to keep.
     """
     target = settings.output / "artifact"
     refuse_existing(target, overwrite=overwrite)
     prepared = PreparedSet(settings.data)
-    torch.manual_seed(settings.seed)
     torch.use_deterministic_algorithms(True)
     # Filling memory before it is written costs time and changes no result.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    loop = settings.training
-    feed = Feed(
-        ClickDataset(
+    with ranks(settings.machine.place()) as device:
+        loop = settings.training
+        feed = _feed(
             prepared,
             "train",
             batch_size=loop.batch_size,
@@ -89,139 +89,201 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
             shuffle_memory_mb=loop.shuffle_memory_mb,
             workers=loop.workers,
         )
-    )
-    machine = Machine.choose(settings.machine, steps=loop.epochs * len(feed))
-    torch.set_num_threads(machine.threads)
-    model = build_model(
-        settings.architecture,
-        prepared.fitted,
-        optimizer=table_optimizer(settings.optimizer),
-        backend=settings.backend,
-        device=machine.device,
-    )
-    valid = _judged(prepared, "valid")
-    rows = prepared.rows("train")
-    plateau = Plateau(loop.patience)
-    try:
-        for observer in observers:
-            observer.on_start(_start(settings, model, rows, len(feed), machine))
-        with atomic_folder(target, overwrite=overwrite) as folder, _Interrupt() as interrupt:
-            epochs = _epochs(model, machine, feed, valid, rows, settings, plateau, folder, observers, interrupt)
-            if plateau.best_epoch == 0:
-                raise KeyboardInterrupt
-            load_weights(folder, model)
-            reports = {"valid": _report(model, valid)}
+        machine = Machine.choose(settings.machine, device, steps=loop.epochs * len(feed))
+        torch.set_num_threads(machine.threads)
+        torch.manual_seed(settings.seed)
+        built = build(settings, prepared.fitted, device)
+        torch.manual_seed(settings.seed + rank())  # dropout draws differently on each rank
+        valid = _feed(prepared, "valid", batch_size=SCORING_BATCH, shuffle=False)
+        told = observers if rank() == 0 else ()
+        key = sha256_json([settings.model_dump(mode="json", exclude={"output", "machine"}), _contents(feed)])
+        with contextlib.ExitStack() as whole:
+            for observer in told:
+                whole.callback(observer.close)
+            folder = on_first(lambda: whole.enter_context(resumable_folder(target, key, overwrite=overwrite)))
+            interrupt = whole.enter_context(_Interrupt())
+            run = _Run(settings, built, machine, feed, valid, prepared.rows("train"), told, folder, interrupt)
+            epochs = run.to_the_end()
+            built.restore(folder)
+            reports = {"valid": _report(built.model, valid)}
             if prepared.rows("test"):
-                reports["test"] = _report(model, _judged(prepared, "test"))
-            finish(
-                folder,
-                name=settings.output.name,
-                architecture=settings.architecture,
-                fitted=prepared.fitted,
-                model=model,
-                metrics={split: report.to_json_dict() for split, report in reports.items()},
-                provenance={
-                    "run": settings.model_dump(mode="json"),
-                    "epochs": epochs,
-                    "best_epoch": plateau.best_epoch,
-                    "interrupted": interrupt.requested,
-                },
-            )
-    finally:
-        for observer in observers:
-            observer.close()
-    return Outcome(target, plateau.best_epoch, epochs, interrupt.requested, reports)
+                reports["test"] = _report(built.model, _feed(prepared, "test", batch_size=SCORING_BATCH, shuffle=False))
+            provenance = {
+                "run": settings.model_dump(mode="json"),
+                "epochs": epochs,
+                "best_epoch": run.plateau.best_epoch,
+                "interrupted": interrupt.requested,
+                "ranks": world_size(),
+                "machine": machine.reasons,
+            }
+
+            def complete() -> None:
+                run.checkpoints.remove()
+                finish(
+                    folder,
+                    name=settings.output.name,
+                    architecture=settings.architecture,
+                    fitted=prepared.fitted,
+                    model=built.model,
+                    metrics={split: report.to_json_dict() for split, report in reports.items()},
+                    provenance=provenance,
+                )
+                whole.close()  # renames the artifact into place
+
+            on_first(complete)
+        return Outcome(target, run.plateau.best_epoch, epochs, interrupt.requested, reports)
 
 
-def _start(settings: RunSettings, model: Ranker, rows: int, steps: int, machine: Machine) -> Start:
-    """What the observers are told before the first step."""
-    lookup = model.embedding.lookup
-    backend, memory = "none: no feature has a table", "no table"
-    if lookup is not None:
-        kind = lookup.optimizer.kind if lookup.optimizer else None
-        choice = choose(machine.device, kind, settings.backend)
-        backend, memory = f"{choice.backend}: {choice.reason}", str(Footprint.of(lookup.layout, lookup.optimizer))
-    return Start(settings.model.name, parameter_count(model), rows, steps, memory, backend, machine.reasons)
+class _Run:
+    """The epochs of a run.
 
+    Args:
+        settings: The run.
+        built: The model, and what trains it.
+        machine: What is used of the machine.
+        feed: Training rows.
+        valid: The rows that judge.
+        rows: Training rows of an epoch, of all ranks.
+        observers: Told how it goes.
+        folder: Where best weights and checkpoints go.
+        interrupt: Asked whether to end.
+    """
 
-def _epochs(
-    model: Ranker,
-    machine: Machine,
-    feed: Feed,
-    valid: Feed,
-    rows: int,
-    settings: RunSettings,
-    plateau: Plateau,
-    folder: Path,
-    observers: Sequence[Observer],
-    interrupt: "_Interrupt",
-) -> int:
-    """Run epochs until the plateau, the limit or Ctrl-C; returns how many ran to their end."""
-    loop = settings.training
-    optimizers = Optimizers(model, settings.optimizer)
-    step = TrainingStep(model, optimizers, machine, loop.batch_size)
-    for epoch in range(1, loop.epochs + 1):
+    def __init__(
+        self,
+        settings: RunSettings,
+        built: Built,
+        machine: Machine,
+        feed: Feed,
+        valid: Feed,
+        rows: int,
+        observers: Sequence[Observer],
+        folder: Path,
+        interrupt: "_Interrupt",
+    ) -> None:
+        self.settings, self.built, self.machine = settings, built, machine
+        self.feed, self.valid, self.rows = feed, valid, rows
+        self.observers, self.folder, self.interrupt = observers, folder, interrupt
+        self.plateau = Plateau(settings.training.patience)
+        self.checkpoints = Checkpoints(folder / "checkpoints")
+        self.optimizers = Optimizers(built.model, settings.optimizer)
+        self.step = TrainingStep(built, self.optimizers, machine, settings.training.batch_size)
+
+    def to_the_end(self) -> int:
+        """Run epochs until the plateau, the limit or Ctrl-C; returns how many ran to their end.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C before the first epoch was over.
+        """
+        done = self._go_on()
+        for observer in self.observers:
+            observer.on_start(self._start(done))
+        while done < self.settings.training.epochs and not self.plateau.exhausted and not self.interrupt.requested:
+            if not self._epoch(done + 1):
+                break
+            done += 1
+        if self.plateau.best_epoch == 0:
+            raise KeyboardInterrupt
+        return done
+
+    def _go_on(self) -> int:
+        """Load what a killed run left; returns the epochs that are done."""
+        if not on_first(self.checkpoints.any):
+            return 0
+        progress = self.checkpoints.load(self.built.model, self.optimizers.dense)
+        resume_feed(self.feed, progress["feed"])
+        self.plateau = Plateau(self.settings.training.patience, **progress["plateau"])
+        done: int = progress["epoch"]
+        return done
+
+    def _epoch(self, epoch: int) -> bool:
+        """Train on every row once, judge, and keep what is best; returns whether Ctrl-C left time for that."""
+        loop, model = self.settings.training, self.built.model
         started = time.perf_counter()
         model.train()
-        loss = _epoch(step, feed, epoch, observers, interrupt)
+        loss = self._pass(epoch)
         seconds = time.perf_counter() - started
         if loss is None:
-            return epoch - 1
-        report = _report(model, valid)
+            return False
+        report = _report(model, self.valid)
         monitored = _monitored(report, loop)
-        gained = plateau.update(epoch, monitored)
+        gained = self.plateau.update(epoch, monitored)
         if gained:
-            save_weights(folder, model)
+            self.built.save(self.folder)
         record = Epoch(
             epoch=epoch,
             train_loss=loss,
             valid={m.name: m.value for m in report.metrics if m.value is not None},
             monitored=monitored,
             gained=gained,
-            learning_rate=optimizers.learning_rate,
+            learning_rate=self.optimizers.learning_rate,
             seconds=seconds,
-            samples_per_second=rows / seconds,
+            samples_per_second=self.rows / seconds,
         )
-        for observer in observers:
+        for observer in self.observers:
             observer.on_epoch(record)
-        if plateau.exhausted or interrupt.requested:
-            return epoch
         if not gained:
-            optimizers.reduce(loop)
-    return loop.epochs
+            self.optimizers.reduce(loop)
+        progress = {"epoch": epoch, "plateau": self.plateau.progress(), "feed": self.feed.state_dict()}
+        self.checkpoints.save(model, self.optimizers.dense, step=epoch * len(self.feed), progress=progress)
+        return True
+
+    def _pass(self, epoch: int) -> float | None:
+        """Train on every row once; returns the mean loss, or None when Ctrl-C cut it short."""
+        total, recent, seen, since = 0.0, 0.0, 0, 0
+        clock = time.perf_counter()
+        with contextlib.closing(iter(self.feed)) as batches:
+            for step, batch in enumerate(batches, 1):
+                assert batch.label is not None
+                size = batch.label.numel()
+                loss = self.step(batch) * size
+                total, recent, seen, since = total + loss, recent + loss, seen + size, since + size
+                # Ranks have to leave together, or one waits for the others for ever.
+                report = step % _REPORT_EVERY == 0 or step == len(self.feed)
+                if report or world_size() == 1:
+                    ended, finite = self._agree(total)
+                    if not finite:
+                        raise DataError(
+                            f"the loss is not finite at epoch {epoch}, step {step}; lower optimizer.learning_rate"
+                        )
+                    if ended:
+                        return None
+                if report:
+                    now = time.perf_counter()
+                    shown, rows = summed(recent, since)
+                    for observer in self.observers:
+                        observer.on_step(epoch, step, shown / rows, rows / (now - clock))
+                    recent, since, clock = 0.0, 0, now
+        total, rows = summed(total, seen)
+        return total / rows
+
+    def _agree(self, total: float) -> tuple[bool, bool]:
+        """Whether Ctrl-C has reached any rank, and whether every rank's loss is finite."""
+        requested, infinite = summed(self.interrupt.requested, not math.isfinite(total))
+        return requested > 0, infinite == 0
+
+    def _start(self, done: int) -> Start:
+        return Start(
+            model=self.settings.model.name,
+            parameters=parameter_count(self.built.model),
+            rows=self.rows,
+            steps=len(self.feed),
+            done=done,
+            memory=self.built.memory,
+            backend=self.built.backend,
+            machine=self.machine.reasons,
+        )
 
 
-def _epoch(
-    train_on: TrainingStep,
-    feed: Feed,
-    epoch: int,
-    observers: Sequence[Observer],
-    interrupt: "_Interrupt",
-) -> float | None:
-    """Train on every row once; returns the mean loss, or None when Ctrl-C cut it short."""
-    total, recent, seen, since = 0.0, 0.0, 0, 0
-    clock = time.perf_counter()
-    with contextlib.closing(iter(feed)) as batches:
-        for step, batch in enumerate(batches, 1):
-            assert batch.label is not None
-            size = batch.label.numel()
-            summed = train_on(batch) * size
-            total, recent, seen, since = total + summed, recent + summed, seen + size, since + size
-            if not math.isfinite(total):
-                raise DataError(f"the loss is not finite at epoch {epoch}, step {step}; lower optimizer.learning_rate")
-            if interrupt.requested:
-                return None
-            if step % _REPORT_EVERY == 0 or step == len(feed):
-                now = time.perf_counter()
-                for observer in observers:
-                    observer.on_step(epoch, step, recent / since, since / (now - clock))
-                recent, since, clock = 0.0, 0, now
-    return total / seen
+def _contents(feed: Feed) -> dict[str, Any]:
+    """What a feed gives, whoever shares it and wherever it is."""
+    position = ("epoch", "batch", "world_size")
+    return {name: value for name, value in feed.state_dict().items() if name not in position}
 
 
-def _judged(prepared: PreparedSet, split: str) -> Feed:
-    """The rows of a split that judges, in their order."""
-    return Feed(ClickDataset(prepared, split, batch_size=SCORING_BATCH, shuffle=False))
+def _feed(prepared: PreparedSet, split: str, **order: Any) -> Feed:
+    """This rank's share of a split."""
+    return Feed(ClickDataset(prepared, split, rank=rank(), world_size=world_size(), **order))
 
 
 def _report(model: Ranker, feed: Feed) -> Report:

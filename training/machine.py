@@ -15,6 +15,9 @@ from common.settings import Settings
 
 Precision = Literal["fp32", "bf16"]
 
+Plan = Literal["row_wise", "table_wise", "column_wise"]
+"""How a table is cut: a range of rows a rank; whole, on rank 0; a range of columns a rank."""
+
 _WORTH_COMPILING = 1_500
 """Steps from which on the half minute that compilation takes is won back, on the models and machines measured."""
 
@@ -30,13 +33,29 @@ class MachineSettings(Settings):
             float32. ``auto``: bf16 where the processor multiplies it natively. Scoring is always float32.
         compile: Whether ``torch.compile`` fuses the dense part. ``auto``: where it can, if the run is long enough to
             win back the time it takes.
-        threads: Of torch's operators on a CPU; null: the cores that this process may use.
+        threads: Of torch's operators on a CPU; null: as OMP_NUM_THREADS says, else the cores that this process may
+            use, shared out among the ranks on the machine.
+        sharding: How ranks started by torchrun share the table: a range of rows each, all of it on the first, or a
+            range of columns each.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: Literal["auto"] | bool = "auto"
     threads: int | None = Field(default=None, ge=1, le=1024)
+    sharding: Plan = "row_wise"
+
+    def place(self) -> torch.device:
+        """The kind of device that is meant.
+
+        Raises:
+            ConfigError: It is not there.
+        """
+        available = torch.cuda.is_available()
+        if self.device == "cuda" and not available:
+            raise ConfigError("machine.device is cuda, but torch sees no GPU; set it to auto or cpu")
+        wanted = ("cuda" if available else "cpu") if self.device == "auto" else self.device
+        return torch.device(wanted)
 
 
 @dataclass(frozen=True)
@@ -58,30 +77,31 @@ class Machine:
     reasons: tuple[str, ...]
 
     @classmethod
-    def choose(cls, settings: MachineSettings, *, steps: int) -> "Machine":
+    def choose(cls, settings: MachineSettings, device: torch.device, *, steps: int) -> "Machine":
         """Decide.
 
         Args:
             settings: What the user leaves open, and what not.
+            device: This process's, of the kind that ``settings.place()`` says.
             steps: Training steps at most.
 
         Raises:
             ConfigError: Something was asked for that this machine cannot do.
         """
-        device, device_reason = _device(settings.device)
         precision, precision_reason = _precision(settings.precision, device)
         compiled, compile_reason = _compile(settings.compile, device, steps)
-        threads = settings.threads or usable_cores()
+        threads, threads_reason = _threads(settings.threads)
+        sees = torch.cuda.get_device_name(device) if device.type == "cuda" else "torch sees no GPU"
         return cls(
             device,
             precision,
             compiled,
             threads,
             (
-                f"device {device}: {device_reason}",
+                f"device {device}: {sees if settings.device == 'auto' else 'as set'}",
                 f"precision {precision}: {precision_reason}",
                 f"compile {'on' if compiled else 'off'}: {compile_reason}",
-                f"threads {threads}: {'as set' if settings.threads else 'the cores this process may use'}",
+                f"threads {threads}: {threads_reason}",
             ),
         )
 
@@ -103,15 +123,15 @@ def compiler() -> str | None:
     return found if headers.exists() else None
 
 
-def _device(wanted: str) -> tuple[torch.device, str]:
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise ConfigError("machine.device is cuda, but torch sees no GPU; set it to auto or cpu")
-    if wanted != "auto":
-        return torch.device(wanted), "as set"
-    if available:
-        return torch.device("cuda"), torch.cuda.get_device_name()
-    return torch.device("cpu"), "torch sees no GPU"
+def _threads(wanted: int | None) -> tuple[int, str]:
+    ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # by torchrun, which also sets OMP_NUM_THREADS to 1
+    if wanted:
+        return wanted, "as set"
+    if ranks_here > 1:
+        return max(1, usable_cores() // ranks_here), f"the cores of {ranks_here} processes of this machine, shared out"
+    if os.environ.get("OMP_NUM_THREADS"):
+        return torch.get_num_threads(), "as OMP_NUM_THREADS says"
+    return usable_cores(), "the cores this process may use"
 
 
 def _precision(wanted: str, device: torch.device) -> tuple[Precision, str]:

@@ -36,6 +36,11 @@ class Optimizers:
         self._regularised: list[nn.Parameter] = [p for m in embeddings for p in m.parameters()]
 
     @property
+    def dense(self) -> torch.optim.Adam:
+        """The optimiser of all but what the backward pass updates."""
+        return self._adam
+
+    @property
     def learning_rate(self) -> float:
         """The dense learning rate."""
         return float(self._adam.param_groups[0]["lr"])

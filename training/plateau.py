@@ -37,6 +37,10 @@ class Plateau:
         self.without_gain += 1
         return False
 
+    def progress(self) -> dict[str, float]:
+        """All but the patience, to go on from."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "without_gain": self.without_gain}
+
     @property
     def exhausted(self) -> bool:
         """Whether training should stop."""

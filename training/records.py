@@ -43,6 +43,7 @@ class Start:
         parameters: Numbers that training learns.
         rows: Training rows.
         steps: Steps of an epoch.
+        done: Epochs that a run that was killed had done; this one goes on after them.
         memory: What the table and its optimiser's state take, in words.
         backend: Which lookup backend holds the table, and why, in words.
         machine: What is used of the machine and why, a sentence each.
@@ -52,6 +53,7 @@ class Start:
     parameters: int
     rows: int
     steps: int
+    done: int
     memory: str
     backend: str
     machine: tuple[str, ...]
@@ -91,7 +93,8 @@ class RunRecords:
             from torch.utils.tensorboard import SummaryWriter
         self._steps = start.steps
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lines = self._files.enter_context((self._folder / "metrics.jsonl").open("w", encoding="utf-8"))
+        lines = (self._folder / "metrics.jsonl").open("a" if start.done else "w", encoding="utf-8")
+        self._lines = self._files.enter_context(lines)
         self._board: Any = self._files.enter_context(SummaryWriter(str(self._folder / "tensorboard")))
 
     def on_step(self, epoch: int, step: int, loss: float, samples_per_second: float) -> None:

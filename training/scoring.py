@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from evaluation.report import Report, evaluate
 from features.datasets.batch import Batch
 from models.ranker import Ranker
+from training.ranks import on_first, to_first
 
 SCORING_BATCH = 16_384
 """Rows that are scored at once, where nothing else decides."""
@@ -32,6 +33,8 @@ def click_probabilities(model: Ranker, batches: Iterable[Batch]) -> NDArray[np.f
 def judge(model: Ranker, batches: Iterable[Batch]) -> Report:
     """Score batches and compare with their labels; memory is that of labels, groups and probabilities.
 
+    Under torchrun each rank scores batches of its own, and the report is of them all.
+
     Args:
         model: The model; its mode is kept.
         batches: At least one, with labels.
@@ -44,7 +47,14 @@ def judge(model: Ranker, batches: Iterable[Batch]) -> Report:
             scores.append(_probabilities(model, batch))
             if batch.group is not None:
                 groups.append(batch.group.numpy())
-    return evaluate(np.concatenate(labels), np.concatenate(scores), np.concatenate(groups) if groups else None)
+    own = (np.concatenate(labels), np.concatenate(scores), np.concatenate(groups) if groups else np.zeros(0, np.int64))
+    parts = to_first(own)
+
+    def of_all() -> Report:
+        every_label, every_score, every_group = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return evaluate(every_label, every_score, every_group if groups else None)
+
+    return on_first(of_all)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from common.errors import ConfigError
 from common.quiet import quiet_import
 from kernels.lookup.pieces import Piece, Pieces
 from kernels.lookup.torchrec import TABLE, TorchrecLookup
+from training.machine import Plan
 from training.ranks import on_all, rank, world_size
 
 with quiet_import():
@@ -25,9 +26,6 @@ with quiet_import():
         table_wise,
     )
     from torchrec.distributed.types import ShardingEnv, ShardingPlan
-
-Plan = Literal["row_wise", "table_wise", "column_wise"]
-"""How a table is cut: a range of rows a rank; whole, on rank 0; a range of columns a rank."""
 
 _FUSED = "fused"  # torchrec's name of the kernels that update in the backward pass
 _COLUMNS = 4  # fbgemm's shards have a multiple of so many

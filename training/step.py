@@ -8,43 +8,48 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from features.datasets.batch import Batch
-from models.ranker import Ranker
+from training.build import Built
 from training.machine import Machine
 from training.optimizers import Optimizers
+from training.ranks import loss_share, world_size
 
 
 class TrainingStep:
     """Trains a model batch by batch.
 
     Args:
-        model: The model, on the machine's device.
+        built: The model.
         optimizers: Of the model.
         machine: What to use of the machine.
         batch_size: Rows of nearly all batches. Only these run compiled: another size would be compiled anew.
     """
 
-    def __init__(self, model: Ranker, optimizers: Optimizers, machine: Machine, batch_size: int) -> None:
-        self._model, self._optimizers, self._machine = model, optimizers, machine
-        self._batch_size = batch_size
-        self._compiled: Callable[..., Tensor] | None = None
+    def __init__(self, built: Built, optimizers: Optimizers, machine: Machine, batch_size: int) -> None:
+        self._built, self._optimizers, self._machine = built, optimizers, machine
         if machine.compile:
-            self._compiled = _quiet_at_first(torch.compile(model.logits, dynamic=False))
+            model = built.model
+            eager, compiled = model.logits, _quiet_at_first(torch.compile(model.logits, dynamic=False))
+
+            def logits(*scopes: Tensor) -> Tensor:
+                whole = model.training and scopes[0].shape[0] == batch_size
+                return compiled(*scopes) if whole else eager(*scopes)
+
+            model.logits = logits  # type: ignore[method-assign]
 
     def __call__(self, batch: Batch) -> float:
         """Update the model by a batch with labels.
 
         Returns:
-            The mean loss, without the regulariser, before the update.
+            The mean loss of this rank's rows, without the regulariser, before the update.
         """
         batch = batch.to(self._machine.device)
         assert batch.label is not None
-        fields = self._model.embedding(batch.dense, batch.sparse)  # float32: the table is no part of the autocast
-        whole = batch.label.numel() == self._batch_size
-        dense_part = self._compiled if self._compiled is not None and whole else self._model.logits
-        with torch.autocast(self._machine.device.type, torch.bfloat16, enabled=self._machine.precision == "bf16"):
-            logits = dense_part(*fields)
+        bf16 = self._machine.precision == "bf16"
+        with torch.autocast(self._machine.device.type, torch.bfloat16, enabled=bf16):
+            logits = self._built.trained(batch.dense, batch.sparse)
         loss = F.binary_cross_entropy_with_logits(logits.float(), batch.label)
-        self._optimizers.step(loss)
+        share = loss_share(batch.label.numel()) if world_size() > 1 else 1.0
+        self._optimizers.step(loss * share)
         return loss.item()
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 
 from common.errors import ConfigError
 from kernels.lookup.interface import Lookup
 from kernels.lookup.layout import OptimizerKind, TableLayout, TableOptimizer
 from kernels.lookup.memory import Footprint
 
-Backend = Literal["auto", "reference", "fbgemm", "triton"]
+Backend = Literal["auto", "reference", "fbgemm", "triton", "torchrec"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Choice:
         reason: A clause that follows "because".
     """
 
-    backend: Literal["reference", "fbgemm", "triton"]
+    backend: Literal["reference", "fbgemm", "triton", "torchrec"]
     reason: str
 
 
@@ -94,7 +95,8 @@ def build_lookup(
     Args:
         layout: The table and its slots.
         optimizer: The update fused into the backward pass, or None for a dense gradient.
-        backend: ``auto`` picks by device and rule; see :func:`choose`.
+        backend: ``auto`` picks by device and rule; see :func:`choose`. ``torchrec`` gives a lookup that has no memory
+            until :func:`training.sharding.shard` cuts it up among ranks.
         device: Where lookups are computed; the CPU by default.
 
     Returns:
@@ -109,10 +111,16 @@ def build_lookup(
     device = device or torch.device("cpu")
     footprint = Footprint.of(layout, optimizer)
     training = optimizer is not None
+    if backend == "torchrec":
+        from kernels.lookup.torchrec import TorchrecLookup
+
+        footprint.check(device, training=training, ranks=dist.get_world_size())
+        return TorchrecLookup(layout, optimizer, torch.device("meta"))
     fits = footprint.fits(device, training=training)
     choice = choose(device, optimizer.kind if optimizer else None, backend, fits=fits)
     if optimizer is not None and device.type == "cuda" and choice.backend == "fbgemm":
         footprint.check(device if fits else torch.device("cpu"), training=training)
         return TbeLookup(layout, optimizer, device, cached=not fits)
     footprint.check(device, training=training)
+    assert choice.backend != "torchrec"
     return TableLookup(layout, optimizer, choice.backend, device)

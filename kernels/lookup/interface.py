@@ -53,6 +53,15 @@ class Lookup(nn.Module, ABC):
     @abstractmethod
     def learning_rate(self, value: float) -> None: ...
 
+    @property
+    @abstractmethod
+    def updates(self) -> int:
+        """How often the fused optimiser has been applied, which Adam's correction depends on; it may be set."""
+
+    @updates.setter
+    @abstractmethod
+    def updates(self, value: int) -> None: ...
+
     @abstractmethod
     def _look_up(self, values: Tensor, offsets: Tensor | None, weights: Tensor | None, *, pooled: bool) -> Tensor:
         """Checked arguments of :meth:`forward` (pooled) or :meth:`unpooled`, and their result."""

@@ -38,17 +38,18 @@ class Footprint:
         """Whether a device has the memory; with the optimiser's state in training."""
         return self.table + (self.state if training else 0) <= free_memory(device)
 
-    def check(self, device: torch.device, *, training: bool) -> None:
+    def check(self, device: torch.device, *, training: bool, ranks: int = 1) -> None:
         """Refuse what does not fit.
 
         Args:
             device: Where the table shall live.
             training: Whether the optimiser's state is needed too.
+            ranks: How many processes share the table.
 
         Raises:
             ConfigError: The free memory of the device is less; the message says how much would do.
         """
-        if not self.fits(device, training=training):
+        if not Footprint(self.table // ranks, self.state // ranks).fits(device, training=training):
             parts = f"a table of {_shown(self.table)}" + (
                 f" and {_shown(self.state)} for its optimiser" if training and self.state else ""
             )

@@ -100,6 +100,15 @@ class QuantizedLookup(Lookup):
         raise ConfigError(f"a table in {self.precision} is for scoring and cannot be trained")
 
     @property
+    def updates(self) -> int:
+        """Zero: there is no optimiser."""
+        return 0
+
+    @updates.setter
+    def updates(self, value: int) -> None:
+        raise ConfigError(f"a table in {self.precision} is for scoring and cannot be trained")
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the rows, scales and offsets included."""
         return sum(part.numel() for part in (self._rows, self._scales) if part is not None)

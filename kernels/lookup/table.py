@@ -57,6 +57,15 @@ class TableLookup(Lookup):
     def learning_rate(self, value: float) -> None:
         self._learning_rate.fill_(value)
 
+    @property
+    def updates(self) -> int:
+        """How often the fused optimiser has been applied."""
+        return int(self._step)
+
+    @updates.setter
+    def updates(self, value: int) -> None:
+        self._step.fill_(value)
+
     def _look_up(self, values: Tensor, offsets: Tensor | None, weights: Tensor | None, *, pooled: bool) -> Tensor:
         inputs = (values, offsets, weights, self._slots, self.layout.keys, pooled, self.backend)
         looked_up: Tensor

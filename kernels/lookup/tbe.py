@@ -114,18 +114,31 @@ class TbeLookup(Lookup):
         self._learning_rate = value
         self._embedding[0].set_learning_rate(value / self._scale)
 
+    @property
+    def updates(self) -> int:
+        """How often fbgemm has been called for training."""
+        return int(self._embedding[0].iter_cpu)
+
+    @updates.setter
+    def updates(self, value: int) -> None:
+        self._embedding[0].iter.fill_(value)
+        self._embedding[0].iter_cpu.fill_(value)
+
     def _look_up(self, values: Tensor, offsets: Tensor | None, weights: Tensor | None, *, pooled: bool) -> Tensor:
         bags = Bags(values, offsets, weights, self.layout.keys)
         if not torch.is_grad_enabled():
             # fbgemm's operator exists for autograd only; without gradients there is nothing to fuse.
-            found = ReferenceKernels().forward(self._padded_table, bags, self._slots, pooled=pooled)
-            return found[..., : self.layout.dim]
+            padded = ReferenceKernels().forward(self._padded_table, bags, self._slots, pooled=pooled)
+            return padded[..., : self.layout.dim]
         addressed = bags.address(self._slots)
         bounds = addressed.offsets
         if bounds is None or not pooled:
             bounds = torch.arange(addressed.rows.numel() + 1, device=values.device)
-        found = self._embedding[0](addressed.rows, bounds, addressed.weights if pooled else None)  # [bags, P]
+        found: Tensor = self._embedding[0](addressed.rows, bounds, addressed.weights if pooled else None)  # [bags, P]
         if self._scale != 1:
             found.register_hook(lambda gradient: gradient * self._scale)
         found = found[:, : self.layout.dim]
-        return found.unflatten(0, (len(self.layout.slots), -1)).transpose(0, 1).contiguous() if pooled else found
+        if not pooled:
+            return found
+        pooled_BSD: Tensor = found.reshape(len(self.layout.slots), -1, self.layout.dim).transpose(0, 1).contiguous()
+        return pooled_BSD

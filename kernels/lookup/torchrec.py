@@ -160,6 +160,15 @@ class TorchrecLookup(Lookup):
         for table in self._tables:
             table.set_learning_rate(value / self._scale)
 
+    @property
+    def updates(self) -> int:
+        """How often the fused optimiser has been applied."""
+        return int(self._step)
+
+    @updates.setter
+    def updates(self, value: int) -> None:
+        self._step.fill_(value)
+
     def _whole(self, shape: tuple[int, ...], shards: Sequence[Tensor]) -> Tensor:
         """A table-shaped or row-shaped tensor of this process's shard, less its padding."""
         offset = self._offset[: len(shape)]

@@ -25,11 +25,12 @@ from models.registry import MODELS, Architecture, model_settings
 from tests.models.small import EVERY_KIND, fit, typed
 from training import sharding
 from training.checkpoint import Checkpoints
+from training.machine import Plan
 from training.optimizers import Optimizers
 from training.ranks import loss_share, rank, ranks, summed, to_first, world_size
 from training.run import LoopSettings, OptimizerSettings
 from training.scoring import click_probabilities
-from training.sharding import Plan, gather_weights, scatter_weights, shard
+from training.sharding import gather_weights, scatter_weights, shard
 
 CPU = torch.device("cpu")
 ROWS = 31  # of a batch: no number of ranks shares them out evenly
@@ -106,7 +107,7 @@ def run(job: Job, folder: Path) -> None:
     if job.weights is not None:
         scatter_weights(model, load_file(job.weights) if rank() == 0 else {})
     if job.resume is not None:
-        progress = Checkpoints(Path(job.resume)).load(model, optimizers._adam)
+        progress = Checkpoints(Path(job.resume)).load(model, optimizers.dense)
         assert progress == {"next": job.first}
     losses = []
     for step in range(job.first, job.last):
@@ -119,7 +120,7 @@ def run(job: Job, folder: Path) -> None:
         losses.append(summed(loss.item() * rows)[0] / ROWS)
         optimizers.step(loss * loss_share(rows))
     if job.save is not None:
-        Checkpoints(Path(job.save)).save(model, optimizers._adam, step=job.last, progress={"next": job.last})
+        Checkpoints(Path(job.save)).save(model, optimizers.dense, step=job.last, progress={"next": job.last})
     scores = [score for one in to_first(click_probabilities(model, [own_batch(0)])) for score in one.tolist()]
     weights = gather_weights(model)
     if rank() == 0:

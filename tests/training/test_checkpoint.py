@@ -46,7 +46,7 @@ def steps(model: Ranker, optimizers: Optimizers, first: int, last: int) -> list[
 def everything(model: Ranker, optimizers: Optimizers) -> list[Tensor]:
     lookup = model.embedding.lookup
     assert lookup is not None
-    state = [value for values in optimizers._adam.state.values() for value in values.values()]
+    state = [value for values in optimizers.dense.state.values() for value in values.values()]
     return [t.clone() for t in (*model.state_dict().values(), *lookup.state.values(), *state, torch.get_rng_state())]
 
 
@@ -55,7 +55,7 @@ def saved(tmp_path: Path) -> Checkpoints:
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     model, optimizers = begin()
     steps(model, optimizers, 0, 3)
-    checkpoints.save(model, optimizers._adam, step=3, progress={"epoch": 1})
+    checkpoints.save(model, optimizers.dense, step=3, progress={"epoch": 1})
     return checkpoints
 
 
@@ -68,9 +68,9 @@ def test_training_goes_on_as_if_never_broken_off(
     model, optimizers = begin(kind)
     assert model.embedding.lookup is not None
     steps(model, optimizers, 0, 5)
-    optimizers._adam.param_groups[0]["lr"] = 0.003
+    optimizers.dense.param_groups[0]["lr"] = 0.003
     model.embedding.lookup.learning_rate = 0.02
-    checkpoints.save(model, optimizers._adam, step=5, progress={"epoch": 2, "best": 0.5})
+    checkpoints.save(model, optimizers.dense, step=5, progress={"epoch": 2, "best": 0.5})
     expected = steps(model, optimizers, 5, 10)
 
     again, others = begin(kind)
@@ -84,7 +84,7 @@ def test_training_goes_on_as_if_never_broken_off(
 def test_saving_before_the_first_step_changes_nothing(tmp_path: Path) -> None:
     model, optimizers = begin()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    Checkpoints(tmp_path).save(model, optimizers._adam, step=0, progress={})
+    Checkpoints(tmp_path).save(model, optimizers.dense, step=0, progress={})
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name])
     assert steps(model, optimizers, 0, 3) == steps(*begin(), 0, 3)
@@ -92,15 +92,15 @@ def test_saving_before_the_first_step_changes_nothing(tmp_path: Path) -> None:
 
 def test_only_the_last_checkpoint_stays(saved: Checkpoints) -> None:
     model, optimizers = begin()
-    saved.save(model, optimizers._adam, step=12, progress={"epoch": 9})
+    saved.save(model, optimizers.dense, step=12, progress={"epoch": 9})
     assert [path.name for path in saved.folder.iterdir()] == ["0000000012"]
-    assert saved.load(model, optimizers._adam) == {"epoch": 9}
+    assert saved.load(model, optimizers.dense) == {"epoch": 9}
 
 
 def test_no_checkpoint_is_said(tmp_path: Path) -> None:
     model, optimizers = begin()
     with pytest.raises(ArtifactError, match="holds no checkpoint to resume from"):
-        Checkpoints(tmp_path / "none").load(model, optimizers._adam)
+        Checkpoints(tmp_path / "none").load(model, optimizers.dense)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
@@ -118,7 +118,7 @@ def test_damage_is_refused_and_changes_nothing(saved: Checkpoints, pattern: str,
     steps(model, optimizers, 0, 1)
     before = everything(model, optimizers)
     with pytest.raises(ArtifactError, match=rf"0000000003 is damaged: {path.name} is missing or was changed"):
-        saved.load(model, optimizers._adam)
+        saved.load(model, optimizers.dense)
     for one, other in zip(everything(model, optimizers), before, strict=True):
         assert torch.equal(one, other)
 
@@ -135,7 +135,7 @@ def test_a_later_format_is_refused(saved: Checkpoints) -> None:
 def test_another_model_is_refused(saved: Checkpoints) -> None:
     model, optimizers = begin("adagrad")
     with pytest.raises(ArtifactError, match=r"lookup.state.sum is \[341\] there, \[341, 10\] here"):
-        saved.load(model, optimizers._adam)
+        saved.load(model, optimizers.dense)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(saved: Checkpoints) -> None:
@@ -144,11 +144,11 @@ def test_a_full_disk_leaves_the_checkpoint_before(saved: Checkpoints) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))  # Python ignores the signal: writing more fails
     try:
         with pytest.raises(DiskError, match="0000000004 cannot be written"):
-            saved.save(model, optimizers._adam, step=4, progress={})
+            saved.save(model, optimizers.dense, step=4, progress={})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert [path.name for path in saved.folder.iterdir()] == ["0000000003"]
-    assert saved.load(model, optimizers._adam) == {"epoch": 1}
+    assert saved.load(model, optimizers.dense) == {"epoch": 1}
 
 
 def test_a_feed_goes_on_with_other_ranks_at_an_epochs_start(prepared: Path) -> None:
@@ -173,4 +173,4 @@ def test_a_feed_goes_on_with_other_ranks_at_an_epochs_start(prepared: Path) -> N
 
 def _model_and_adam() -> tuple[Ranker, torch.optim.Adam]:
     model, optimizers = begin()
-    return model, optimizers._adam
+    return model, optimizers.dense

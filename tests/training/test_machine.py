@@ -13,15 +13,21 @@ from training.machine import Machine, MachineSettings, compiler, usable_cores
 
 
 def choose(steps: int = 10**6, **settings: object) -> Machine:
-    return Machine.choose(MachineSettings.model_validate(settings), steps=steps)
+    chosen = MachineSettings.model_validate(settings)
+    return Machine.choose(chosen, chosen.place(), steps=steps)
 
 
-def test_each_decision_has_its_reason() -> None:
+def test_each_decision_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     machine = choose()
     assert [reason.split(" ")[0] for reason in machine.reasons] == ["device", "precision", "compile", "threads"]
     assert machine.threads == usable_cores() <= (os.cpu_count() or 1)
     assert f"precision {machine.precision}: " in machine.reasons[1]
     assert choose(threads=3).threads == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert choose().threads == torch.get_num_threads()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "10000")
+    assert choose().threads == 1
 
 
 def test_bf16_is_taken_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

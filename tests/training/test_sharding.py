@@ -19,8 +19,9 @@ from kernels.lookup.layout import OptimizerKind, TableLayout, TableOptimizer
 from kernels.lookup.torchrec import TorchrecLookup
 from tests.training.sharded import CPU, DRAWN_ROWS, Job, build, build_plain, build_sharded, run, write_jobs
 from training import sharding
+from training.machine import Plan
 from training.ranks import ranks
-from training.sharding import Plan, gather_weights, shard
+from training.sharding import gather_weights, shard
 
 CASES: tuple[tuple[Plan, OptimizerKind], ...] = (
     ("row_wise", "rowwise_adagrad"),
