@@ -32,7 +32,7 @@ TABLE_HELP = (
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
+def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
     """A progress bar with counts, a free text in the field ``note``, time spent and time left, on stderr."""
     with Progress(
         SpinnerColumn(),
@@ -44,6 +44,7 @@ def progress_bar() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=errors,
+        disable=not shown,
     ) as progress:
         yield progress
 

@@ -22,18 +22,22 @@ def train(
     """Train a ranker and write its artifact.
 
     Leaves OUTPUT/artifact, OUTPUT/metrics.jsonl (a json line an epoch) and OUTPUT/tensorboard. Ctrl-C ends training and
-    keeps the best epoch so far.
+    keeps the best epoch so far. A run that was killed goes on from its last epoch when the same command is given again.
 
     Example: plexrank train --config configs/frappe_finalmlp.yaml --set seed=7
+
+    On several devices or machines: torchrun --nproc-per-node 2 -m commands.main train --config RUN.yaml
     """
     from common.files import refuse_existing
     from training.loop import train as run
+    from training.ranks import speaks
     from training.records import RunRecords
     from training.run import load_run
 
     settings = load_run(config, set_ or ())
     refuse_existing(settings.output / "artifact", overwrite=overwrite)
-    with progress_bar() as bar:
+    console.quiet = not speaks()
+    with progress_bar(shown=speaks()) as bar:
         outcome = run(settings, [_Display(bar), RunRecords(settings.output)], overwrite=overwrite)
     rows = [
         [name, *(dict(report.table_rows()).get(metric, "-") for metric in _METRICS)]

@@ -30,6 +30,11 @@ def launched() -> bool:
     return dist.is_torchelastic_launched()
 
 
+def speaks() -> bool:
+    """Whether this process is the one of those that torchrun started that tells the user how it goes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextlib.contextmanager
 def ranks(device: torch.device) -> Iterator[torch.device]:
     """Join the other processes: as torchrun says, or none at all.

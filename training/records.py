@@ -93,8 +93,12 @@ class RunRecords:
             from torch.utils.tensorboard import SummaryWriter
         self._steps = start.steps
         self._folder.mkdir(parents=True, exist_ok=True)
-        lines = (self._folder / "metrics.jsonl").open("a" if start.done else "w", encoding="utf-8")
-        self._lines = self._files.enter_context(lines)
+        path = self._folder / "metrics.jsonl"
+        # A run that goes on repeats an epoch that was recorded and not yet kept.
+        written = path.read_text(encoding="utf-8").splitlines(keepends=True) if start.done else []
+        self._lines = self._files.enter_context(path.open("w", encoding="utf-8"))
+        self._lines.writelines(line for line in written if json.loads(line)["epoch"] <= start.done)
+        self._lines.flush()
         self._board: Any = self._files.enter_context(SummaryWriter(str(self._folder / "tensorboard")))
 
     def on_step(self, epoch: int, step: int, loss: float, samples_per_second: float) -> None:

@@ -171,7 +171,7 @@ def test_a_diverging_run_says_so_and_leaves_no_artifact(make_run: MakeRun) -> No
 @pytest.fixture
 def long_run(make_run: MakeRun, tmp_path: Path) -> tuple[RunSettings, list[str]]:
     """A run of far more epochs than a test waits for, and the command that starts it."""
-    run = make_run(training={"epochs": 100_000, "patience": 100_000, "batch_size": 32})
+    run = make_run(training={"epochs": 100_000, "patience": 100_000, "batch_size": 32}, machine={"compile": False})
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(run.model_dump(mode="json")))
     return run, [sys.executable, "-m", "commands.main", "train", "--config", str(path)]
@@ -238,6 +238,28 @@ def test_kill_leaves_nothing_a_command_takes_for_whole(long_run: tuple[RunSettin
     finished = train(run.model_copy(update={"training": run.training.model_copy(update={"epochs": 1})}))
     assert Artifact.load(finished.artifact).manifest["provenance"]["epochs"] == 1
     assert [path.name for path in run.output.glob(".artifact*")] == []
+
+
+def test_a_killed_run_goes_on_to_the_weights_of_an_unbroken_one(make_run: MakeRun, tmp_path: Path) -> None:
+    settings = {"epochs": 8, "patience": 8, "batch_size": 32}
+    unbroken = train(make_run(training=settings, output=str(tmp_path / "unbroken")))
+    run = make_run(training=settings, output=str(tmp_path / "broken"))
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(run.model_dump(mode="json")))
+    for epochs in (2, 4):
+        process = start([sys.executable, "-m", "commands.main", "train", "--config", str(path)])
+        wait_for_epochs(run, process, epochs)
+        process.kill()
+        process.communicate()
+    records = Records()
+    finished = train(run, [records, RunRecords(run.output)])
+    assert 3 <= records.start.done < 8
+    assert weights(finished.artifact) == weights(unbroken.artifact)
+    lines = [json.loads(line) for line in (run.output / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == list(range(1, 9))
+    assert sorted(path.name for path in run.output.glob("artifact/*")) == sorted(
+        path.name for path in unbroken.artifact.glob("*")
+    )
 
 
 def test_scores_are_probabilities_of_the_logits(make_run: MakeRun, prepared: Path) -> None:
