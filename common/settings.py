@@ -189,7 +189,8 @@ def _fields_at(cls: type[BaseModel], location: tuple[int | str, ...]) -> set[str
             continue
         tagged = [c for c in current if _tag_of(c) == part]
         fields = [c.model_fields[part] for c in current if part in c.model_fields]
-        current = tagged or _models_in(fields)
+        if tagged or fields:  # else the part is a key of a mapping
+            current = tagged or _models_in(fields)
     return {name for c in current for name in c.model_fields}
 
 

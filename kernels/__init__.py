@@ -1,3 +1,3 @@
 """Token mixing, table addressing and embedding lookups: tensors in, tensors out."""
 
-__all__ = ["addressing", "lookup"]
+__all__ = ["addressing", "collisions", "lookup"]

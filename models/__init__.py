@@ -1,3 +1,14 @@
 """The rankers: plain modules, tensors in, logits out."""
 
-__all__ = ["embedding", "finalmlp", "logistic_regression", "mlp", "ranker", "registry"]
+__all__ = [
+    "comparison",
+    "dcnv2",
+    "embedding",
+    "export",
+    "finalmlp",
+    "layout",
+    "logistic_regression",
+    "mlp",
+    "ranker",
+    "registry",
+]

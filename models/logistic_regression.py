@@ -42,5 +42,4 @@ def build(
         ConfigError: The table cannot be laid out.
     """
     scope = Scope(tuple(feature.name for feature in fitted.schema.features))
-    scalar = embedding.model_copy(update={"dim": 1, "probes": 1})
-    return LogisticRegression(FeatureEmbedding(scalar, fitted, [scope], build_lookup))
+    return LogisticRegression(FeatureEmbedding(embedding.scalar, fitted, [scope], build_lookup))

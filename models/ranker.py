@@ -37,7 +37,19 @@ class Ranker(nn.Module, ABC):
         Returns:
             Logits, float32 ``[B]``; their sigmoid is the click probability.
         """
-        return self.logits(*self.embedding(dense, sparse))
+        return self.dense_part(dense, self.embedding.look_up(sparse))
+
+    def dense_part(self, dense: Tensor, rows: Tensor | None) -> Tensor:
+        """Score rows of a batch whose table rows are looked up: what ``torch.compile`` may fuse.
+
+        Args:
+            dense: Numerics, float32 ``[B, M]``.
+            rows: The embedding's looked-up rows, float32 ``[B, S, D]``; None where no feature has a slot.
+
+        Returns:
+            Logits, float32 ``[B]``.
+        """
+        return self.logits(*self.embedding.arrange(dense, rows))
 
     @abstractmethod
     def logits(self, *scopes: Tensor) -> Tensor:

@@ -28,13 +28,13 @@ class TrainingStep:
         self._built, self._optimizers, self._machine = built, optimizers, machine
         if machine.compile:
             model = built.model
-            eager, compiled = model.logits, _quiet_at_first(torch.compile(model.logits, dynamic=False))
+            eager, compiled = model.dense_part, _quiet_at_first(torch.compile(model.dense_part, dynamic=False))
 
-            def logits(*scopes: Tensor) -> Tensor:
-                whole = model.training and scopes[0].shape[0] == batch_size
-                return compiled(*scopes) if whole else eager(*scopes)
+            def dense_part(dense: Tensor, rows: Tensor | None) -> Tensor:
+                whole = model.training and dense.shape[0] == batch_size
+                return compiled(dense, rows) if whole else eager(dense, rows)
 
-            model.logits = logits  # type: ignore[method-assign]
+            model.dense_part = dense_part  # type: ignore[method-assign]
 
     def __call__(self, batch: Batch) -> float:
         """Update the model by a batch with labels.

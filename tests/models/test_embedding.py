@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
-from common.errors import ConfigError
+from common.errors import ConfigError, DataError
 from features.datasets.batch import Batch
 from features.encoding.fitted import FittedSchema
 from features.encoding.tokens import token
@@ -145,20 +146,6 @@ def test_scopes_have_rows_of_their_own(fitted: FittedSchema, make_batch: MakeBat
     assert all(size <= row < 2 * size for row in touched)
 
 
-def test_hashed_features_keep_to_ranges_of_their_own(make_batch: MakeBatch) -> None:
-    document = {"label": "click", "features": [{"name": n, "kind": "categorical"} for n in ("user", "item")]}
-    fitted = fit(document)
-    embedding = build(fitted, [Scope(("user", "item"))], tokens="hashed", rows=100)
-    batch = make_batch(200, schema=fitted)
-    (fields,) = embedding(batch.dense, batch.sparse)
-    fields[:, :4].sum().backward()
-    assert embedding.lookup is not None
-    gradient = embedding.lookup.table.grad
-    assert gradient is not None
-    assert gradient[:50].abs().sum() > 0
-    assert gradient[50:].abs().sum() == 0
-
-
 def test_adding_a_feature_leaves_the_rows_of_others(fitted: FittedSchema) -> None:
     few = build(fitted, [Scope(("item",))])
     many = build(fitted, [Scope(("history", "item"))])
@@ -174,24 +161,125 @@ def test_the_initial_rows_have_the_given_deviation(fitted: FittedSchema) -> None
     assert table(embedding).mean().item() == pytest.approx(0, abs=0.001)
 
 
-@pytest.mark.parametrize(
-    ("scopes", "settings", "message"),
-    [
-        ([Scope(("usr",))], {}, "'usr', which the schema lacks; did you mean 'user'"),
-        ([ALL], {"rows": None}, "embedding.rows is missing; feature 'item' is hashed"),
-        ([Scope(("user",))], {"rows": 5}, "embedding.rows is set, but no feature is hashed"),
-        ([ALL], {"rows": 2**31 - 1}, "the limit is 2,147,483,647"),
-    ],
-)
-def test_what_cannot_be_laid_out_is_refused(
-    fitted: FittedSchema, scopes: list[Scope], settings: dict[str, Any], message: str
+def test_the_initial_rows_have_the_given_range(fitted: FittedSchema) -> None:
+    torch.manual_seed(0)
+    weights = table(build(fitted, [ALL], rows=10_000, init_range=0.02))
+    assert weights.abs().max().item() == pytest.approx(0.02, rel=0.01)
+    assert weights.std().item() == pytest.approx(0.02 / 3**0.5, rel=0.02)
+
+
+def test_fields_of_different_probes_keep_their_order_beside_numbers(
+    fitted: FittedSchema, make_batch: MakeBatch
 ) -> None:
-    with pytest.raises(ConfigError, match=message):
-        build(fitted, scopes, **settings)
+    settings = {"probes": 2, "vocabularies": "hashed", "features": {"item": {"probes": 3}, "user": {"probes": 1}}}
+    scopes = [ALL, Scope(("price", "user", "history"), "gate")]
+    embedding = build(fitted, scopes, **settings)
+    # A list is as wide as the feature it is of; numbers are as wide as what is no exception.
+    assert embedding.field_width == 8
+    assert embedding.field_widths == ((4, 8, 12, 12, 8), (8, 4, 12))
+    assert embedding.widths == (44, 24)
+    batch = make_batch(9)
+    weights, found = table(embedding), embedding(batch.dense, batch.sparse)
+    assert embedding.numeric is not None
+    numbers = embedding.numeric(batch.dense[:, [0, 1, 1]])
+    fields = {(field.scope, field.feature): field for field in embedding.fields}
+    number_of = {("", "age"): 0, ("", "price"): 1, ("gate", "price"): 2}
+    for scope, widths, whole in zip(scopes, embedding.field_widths, found, strict=True):
+        for name, part in zip(scope.features, whole.split(widths, dim=1), strict=True):
+            if (scope.name, name) in number_of:
+                torch.testing.assert_close(part, numbers[:, number_of[scope.name, name]])
+                continue
+            bags = [bag.numpy() for bag in batch.sparse[name].to_dense()]
+            by_hand = []
+            for slot in fields[scope.name, name].slots:
+                rows = [weights[rows_numpy(bag, slot)] for bag in bags]
+                by_hand.append(torch.stack([row.sum(0) / max(len(row), 1) for row in rows]))
+            torch.testing.assert_close(part, torch.cat(by_hand, 1))
 
 
-def test_a_batch_of_other_keys_is_refused(fitted: FittedSchema, make_batch: MakeBatch) -> None:
-    other = fit({"label": "click", "features": [{"name": "item", "kind": "categorical"}]})
-    batch = make_batch(3, schema=other)
-    with pytest.raises(ValueError, match="the model expects"):
+def test_a_ranker_that_needs_equal_widths_is_told_or_given_them(fitted: FittedSchema) -> None:
+    probes = {"features": {"item": {"probes": 2}}}
+    with pytest.raises(
+        ConfigError, match=r"needs fields of one width, and embedding\.features gives 'history', 'item'"
+    ):
+        build(fitted, [ALL], **probes).equal_width("autoint")
+    assert build(fitted, [ALL], probes=3).equal_width("autoint") == 12
+    assert build(fitted, [Scope(("history", "item"))], **probes).equal_width("autoint") == 8
+
+
+def test_scalar_fields_drop_the_probes_and_keep_the_rows(fitted: FittedSchema) -> None:
+    exceptions = {"item": {"probes": 2, "rows": "hashed"}, "user": {"probes": 3}}
+    settings = EmbeddingSettings.model_validate({"dim": 4, "probes": 2, "rows": 100, "features": exceptions})
+    embedding = FeatureEmbedding(settings.scalar, fitted, [ALL], build_lookup)
+    assert embedding.field_widths == ((1,) * 5,)
+    assert [field.kind for field in embedding.fields] == ["full", "hashed", "hashed"]
+
+
+def test_settings_survive_being_written_and_read() -> None:
+    exceptions = {"item": {"probes": 2}, "user": {"rows": "unified"}}
+    settings = EmbeddingSettings.model_validate({"memory_mb": 1.5, "init_range": 0.05, "features": exceptions})
+    assert EmbeddingSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_keys_in_another_order_or_besides_make_no_difference(fitted: FittedSchema, make_batch: MakeBatch) -> None:
+    embedding = build(fitted, [ALL])
+    batch = make_batch(6)
+    (expected,) = embedding(batch.dense, batch.sparse)
+    assert batch.sparse.keys() == ["user", "item", "history"]
+    for order in ([2, 0, 1], [1, 0, 2, 1]):
+        other = batch.sparse.permute(order)
+        keys = [*other.keys()[:3], *(["besides"] if len(order) > 3 else [])]
+        renamed = KeyedJaggedTensor(keys, other.values(), lengths=other.lengths(), stride=6)
+        assert torch.equal(embedding(batch.dense, renamed)[0], expected)
+
+
+def test_missing_keys_are_refused_by_name(fitted: FittedSchema, make_batch: MakeBatch) -> None:
+    other = fit({"label": "click", "features": [{"name": n, "kind": "categorical"} for n in ("item", "device")]})
+    columns = [pl.Series("device", ["d"] * 3)]
+    batch = make_batch(3, schema=other, columns=columns)
+    with pytest.raises(DataError, match="lacks the keys 'user', 'history' and has 'device' instead; encode it with"):
         build(fitted, [ALL])(batch.dense, batch.sparse)
+
+
+@pytest.mark.parametrize("features", [("user", "item"), ("user", "item", "history")])
+def test_weights_multiply_the_rows_of_their_values(
+    fitted: FittedSchema, make_batch: MakeBatch, features: tuple[str, ...]
+) -> None:
+    # Without a list among the features each value is a bag of its own, and no offsets are read.
+    document = {**SCHEMA, "features": [f for f in SCHEMA["features"] if f["name"] in features]}
+    schema = fit(document)
+    embedding = build(schema, [Scope(features)])
+    sparse = make_batch(6, schema=schema).sparse
+    plain = embedding(torch.empty(6, 0), sparse)[0]
+    doubled = KeyedJaggedTensor(
+        sparse.keys(), sparse.values(), torch.full((sparse.values().numel(),), 2.0), lengths=sparse.lengths(), stride=6
+    )
+    torch.testing.assert_close(embedding(torch.empty(6, 0), doubled)[0], 2 * plain)
+    # They stay with their values where the keys come in another order.
+    weights = torch.rand(sparse.values().numel())
+    weighted = KeyedJaggedTensor(sparse.keys(), sparse.values(), weights, lengths=sparse.lengths(), stride=6)
+    turned = weighted.permute(list(reversed(range(len(features)))))
+    assert torch.equal(embedding(torch.empty(6, 0), turned)[0], embedding(torch.empty(6, 0), weighted)[0])
+
+
+def test_plain_tensors_do_as_well(fitted: FittedSchema, make_batch: MakeBatch) -> None:
+    embedding = build(fitted, [ALL])
+    batch = make_batch(6)
+    (expected,) = embedding(batch.dense, batch.sparse)
+    (plain,) = embedding.arrange(batch.dense, embedding.look_up_plain(batch.sparse.values(), batch.sparse.offsets()))
+    assert torch.equal(plain, expected)
+
+
+def test_numbers_alone_need_no_table(make_batch: MakeBatch) -> None:
+    fitted = fit({"label": "click", "features": [{"name": n, "kind": "numeric"} for n in ("age", "price")]})
+    embedding = build(fitted, [Scope(("price", "age"))], rows=None)
+    batch = make_batch(5, schema=fitted)
+    assert embedding.lookup is None
+    (fields,) = embedding(batch.dense, batch.sparse)
+    assert embedding.numeric is not None
+    torch.testing.assert_close(fields, embedding.numeric(batch.dense[:, [1, 0]]).flatten(1))
+
+
+def test_a_scope_of_an_unknown_feature_is_refused(fitted: FittedSchema) -> None:
+    with pytest.raises(ConfigError, match="'usr', which the schema lacks; did you mean 'user'"):
+        build(fitted, [Scope(("usr",))])
