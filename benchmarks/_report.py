@@ -5,8 +5,6 @@ import shlex
 import sys
 from pathlib import Path
 
-import polars as pl
-
 from benchmarks import hardware
 
 _FOLDER = Path(__file__).parent / "reports"
@@ -24,7 +22,7 @@ def write(name: str, title: str, lines: list[str]) -> None:
     text = [
         f"# {title}, {today}",
         "",
-        f"Machine: {hardware.description()}, polars {pl.__version__}.",
+        f"Machine: {hardware.description()}.",
         "",
         f"    {f'python -m benchmarks.{name} {shlex.join(sys.argv[1:])}'.strip()}",
         "",

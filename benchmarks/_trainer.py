@@ -20,9 +20,9 @@ from features.datasets.dataset import ClickDataset
 from features.datasets.feed import Feed
 from features.datasets.prepared import PreparedSet
 from models.ranker import parameter_count
-from models.registry import build_model
+from training.build import build
 from training.machine import Machine
-from training.optimizers import Optimizers, table_optimizer
+from training.optimizers import Optimizers
 from training.run import RunSettings
 from training.step import TrainingStep
 
@@ -56,16 +56,11 @@ def main() -> None:
             workers=0,
         )
     )
-    machine = Machine.choose(settings.machine, steps=10**9)
+    machine = Machine.choose(settings.machine, settings.machine.place(), steps=10**9)
     torch.set_num_threads(machine.threads)
-    model = build_model(
-        settings.architecture,
-        prepared.fitted,
-        optimizer=table_optimizer(settings.optimizer),
-        backend=settings.backend,
-    )
-    model.train()
-    step = TrainingStep(model, Optimizers(model, settings.optimizer), machine, size)
+    built = build(settings, prepared.fitted, machine.device)
+    built.model.train()
+    step = TrainingStep(built, Optimizers(built.model, settings.optimizer), machine, size)
     losses, waited = [], 0.0
     started = 0.0
     batches = _whole(feed, size)
@@ -82,7 +77,7 @@ def main() -> None:
         "samples_per_second": len(timed) * size / seconds,
         "waiting": waited / seconds,
         "loss": sum(timed) / len(timed),
-        "parameters": parameter_count(model),
+        "parameters": parameter_count(built.model),
         "threads": machine.threads,
         "reasons": machine.reasons,
     }

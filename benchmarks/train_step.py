@@ -167,7 +167,7 @@ def _run(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
 
 def speed(runs: list[dict[str, Any]]) -> float:
     """Median samples/s over the runs."""
-    return statistics.median(run["samples_per_second"] for run in runs)
+    return float(statistics.median(run["samples_per_second"] for run in runs))
 
 
 def comparison(results: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -175,8 +175,8 @@ def comparison(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     peer = speed(results["FuxiCTR"]) if "FuxiCTR" in results else None
     lines = [
         "FinalMLP on a made-up log of Criteo's shape (benchmarks/_criteo.py): 13 numerics and 26 categories, width 10,",
-        f"batch {BATCH:,}, streams {STREAM1} and {STREAM2} with batch normalisation, gates {GATES}, {HEADS} heads, Adam",
-        "for the dense part. plexrank's table has row-wise Adagrad; `vocabularies`: a row a value, the same values as",
+        f"batch {BATCH:,}, streams {STREAM1} and {STREAM2} with batch normalisation, gates {GATES}, {HEADS} heads, and",
+        "Adam for the dense part. plexrank's table has row-wise Adagrad; `vocabularies`: a row a value, the same values as",
         "FuxiCTR's; `0.9 M` and `10 M rows`: a unified table of that size. FuxiCTR: its model, loader and train_step,",
         "whose Adam updates every row at every step. Input pipelines included. Each run a process of its own, the",
         f"sides in turn; {WARM_UP} steps (FuxiCTR: 10) left out before the timed ones. Medians over the runs.",
@@ -229,7 +229,7 @@ def limits(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         "",
         "## Distance to the matrix products",
         "",
-        "The products of a step alone (of each layer the forward, input and weight gradient, and the heads'),",
+        "The products of a step alone (each layer's forward, input and weight gradient, and the heads'),",
         f"their inputs in the cache: {bound16:.1f} ms in bf16, {bound32:.1f} ms in fp32, the best of 20. A step takes",
         f"{step:.1f} ms compiled in bf16 ({bound16 / step:.0%} of it are those products) and {eager:.1f} ms eager in",
         f"fp32 ({bound32 / eager:.0%}).",

@@ -195,8 +195,8 @@ def _fields_at(cls: type[BaseModel], location: tuple[int | str, ...]) -> set[str
 
 
 def _tag_of(cls: type[BaseModel]) -> str | None:
-    """The literal that names a member of a tagged union (its ``kind``)."""
-    field = cls.model_fields.get("kind")
+    """The literal that names a member of a tagged union (its ``kind`` or ``method``)."""
+    field = cls.model_fields.get("kind") or cls.model_fields.get("method")
     values = get_args(field.annotation) if field else ()
     return str(values[0]) if len(values) == 1 else None
 

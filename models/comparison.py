@@ -184,7 +184,7 @@ class QuotientRemainder(Comparison):
                 )
             if field.kind == "hashed" and len(field.slots) > 1:
                 raise ConfigError(
-                    f"quotient_remainder would read the same rows by every probe of {field.feature!r}; set its probes to 1"
+                    f"quotient_remainder reads the same rows by every probe of {field.feature!r}; set its probes to 1"
                 )
             for slot in field.slots:
                 remainders = _remainders(field.feature, ids, slot.rows) if slot.mixed else ids

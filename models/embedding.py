@@ -262,9 +262,11 @@ class FeatureEmbedding(nn.Module):
         """
         if self.lookup is None:
             return None
-        if self.comparison is not None:
-            return self.comparison(self.lookup.table, values, weights)
-        rows_BSD: Tensor = self.lookup(values, offsets, weights)
+        rows_BSD: Tensor
+        if self.comparison is None:
+            rows_BSD = self.lookup(values, offsets, weights)
+        else:
+            rows_BSD = self.comparison(self.lookup.table, values, weights)
         return rows_BSD
 
     def arrange(self, dense: Tensor, rows: Tensor | None) -> tuple[Tensor, ...]:

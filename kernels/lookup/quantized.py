@@ -79,7 +79,7 @@ class QuantizedLookup(Lookup):
     def table(self) -> Tensor:
         """The rows as float32 ``[R, D]``: a copy, for this table is not to be written to."""
         if self._scales is None:
-            table_RP = self._rows.view(torch.half).float()
+            table_RP: Tensor = self._rows.view(torch.half).float()
         else:
             scale_R1, offset_R1 = self._scales.contiguous().view(torch.half).float().split(1, dim=1)
             table_RP = self._rows.float() * scale_R1 + offset_R1

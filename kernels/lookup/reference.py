@@ -72,7 +72,8 @@ class ReferenceKernels:
             if optimizer.kind == "rowwise_adagrad":
                 square = square.mean(1)
             total = states[0].index_add_(0, rows_U, square)[rows_U]
-            grad_UD = grad_UD / (total.view(rows_U.numel(), -1).sqrt() + optimizer.eps)
+            root = total.sqrt() + optimizer.eps
+            grad_UD = grad_UD / (root if root.dim() == 2 else root[:, None])
         table.index_add_(0, rows_U, grad_UD, alpha=-learning_rate)
 
 

@@ -13,8 +13,9 @@ from kernels.lookup.interface import Lookup
 from kernels.lookup.layout import OptimizerKind, TableLayout, TableOptimizer
 from kernels.lookup.pieces import Piece, Pieces
 from kernels.lookup.torchrec import TorchrecLookup
+from training.machine import Plan
 from training.ranks import ranks
-from training.sharding import Plan, shard
+from training.sharding import shard
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 ROWS, KEYS, BATCH = 50, 3, 16
