@@ -175,11 +175,11 @@ def comparison(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     peer = speed(results["FuxiCTR"]) if "FuxiCTR" in results else None
     lines = [
         "FinalMLP on a made-up log of Criteo's shape (benchmarks/_criteo.py): 13 numerics and 26 categories, width 10,",
-        f"batch {BATCH:,}, streams {STREAM1} and {STREAM2} with batch normalisation, gates {GATES}, {HEADS} heads, and",
-        "Adam for the dense part. plexrank's table has row-wise Adagrad; `vocabularies`: a row a value, the same values as",
-        "FuxiCTR's; `0.9 M` and `10 M rows`: a unified table of that size. FuxiCTR: its model, loader and train_step,",
-        "whose Adam updates every row at every step. Input pipelines included. Each run a process of its own, the",
-        f"sides in turn; {WARM_UP} steps (FuxiCTR: 10) left out before the timed ones. Medians over the runs.",
+        f"batch {BATCH:,}, streams {STREAM1} and {STREAM2} with batch normalisation, gates {GATES}, {HEADS} heads,",
+        "Adam for the dense part. plexrank's table has row-wise Adagrad; `vocabularies`: a row a value, the values",
+        "those of FuxiCTR; `0.9 M` and `10 M rows`: a unified table of that size. FuxiCTR: its model, loader and",
+        "train_step, whose Adam updates every row at every step. Input pipelines included. Each run a process of its",
+        f"own, the sides in turn; {WARM_UP} steps (FuxiCTR: 10) left out before the timed ones. Medians over the runs.",
         "",
         "| side | samples/s | each run | x FuxiCTR | waiting for input | mean loss | parameters |",
         "|---|---|---|---|---|---|---|",

@@ -4,6 +4,7 @@ from common.versions import check_versions
 
 __all__ = [
     "artifact",
+    "build",
     "checkpoint",
     "loop",
     "machine",
