@@ -13,6 +13,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,10 @@ def prepare(source: Path, work: Path) -> None:
     )  # fmt: skip
 
 
-def train(name: str, seed: int, work: Path) -> dict[str, Any]:
-    """Train one seed and read what its artifact says of it."""
-    output = work / f"{name}_{seed}"
-    sets = (f"data={work / 'prepared'}", f"output={output}", f"seed={seed}")
+def train(name: str, seed: int, work: Path, *, folder: str = "", sets: Sequence[str] = ()) -> dict[str, Any]:
+    """Train one seed, some settings replaced, and read what its artifact says of it."""
+    output = work / folder / f"{name}_{seed}"
+    sets = (f"data={work / 'prepared'}", f"output={output}", f"seed={seed}", *sets)
     plexrank(
         "train", "--config", f"configs/frappe_{name}.yaml", "--overwrite", *(x for s in sets for x in ("--set", s))
     )
