@@ -54,7 +54,6 @@ def test_it_equals_the_reference_on_a_cpu(dim: int, kind: OptimizerKind) -> None
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 @pytest.mark.parametrize("cached", [False, True], ids=["on the GPU", "cached"])
 @pytest.mark.parametrize("kind", ["rowwise_adagrad", "adagrad", "adam", "sgd"])
 @pytest.mark.parametrize("dim", [4, 10, 33])
