@@ -39,7 +39,6 @@ class FbgemmKernels(ReferenceKernels):
         bags: Bags,
         slots: Tensor,
         optimizer: TableOptimizer,
-        learning_rate: float,
         step: int,
         *,
         pooled: bool,
@@ -71,7 +70,7 @@ class FbgemmKernels(ReferenceKernels):
             addressed.weights if pooled else None,
             False,  # stochastic rounding
             *state,
-            torch.tensor(learning_rate, dtype=torch.float32),
+            torch.tensor(optimizer.learning_rate, dtype=torch.float32),
             *constants,
         )
 

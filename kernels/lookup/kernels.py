@@ -43,7 +43,6 @@ class Kernels(Protocol):
         bags: Bags,
         slots: Tensor,
         optimizer: TableOptimizer,
-        learning_rate: float,
         step: int,
         *,
         pooled: bool,
@@ -56,8 +55,7 @@ class Kernels(Protocol):
             grad: Of the output, its shape.
             bags: The values.
             slots: int64 ``[S, 6]``.
-            optimizer: The rule.
-            learning_rate: In the place of the rule's own.
+            optimizer: The rule, with the learning rate of this step.
             step: How often the update has been applied, this time included.
             pooled: As in the forward pass.
         """

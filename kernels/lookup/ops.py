@@ -115,17 +115,9 @@ def lookup_update(
 ) -> None:
     """Apply the optimiser in place; see :meth:`kernels.lookup.kernels.Kernels.update`."""
     step += 1
-    kernels(backend).update(
-        table,
-        states,
-        grad,
-        Bags(values, offsets, weights, keys),
-        slots,
-        TableOptimizer(kind=kind, eps=eps, beta1=beta1, beta2=beta2),  # type: ignore[arg-type]
-        float(learning_rate),
-        int(step),
-        pooled=pooled,
-    )
+    rule = TableOptimizer(kind=kind, learning_rate=float(learning_rate), eps=eps, beta1=beta1, beta2=beta2)  # type: ignore[arg-type]
+    bags = Bags(values, offsets, weights, keys)
+    kernels(backend).update(table, states, grad, bags, slots, rule, int(step), pooled=pooled)
 
 
 def _looked_up(table: Tensor, bags: Bags, slots: Tensor, *, pooled: bool) -> Tensor:

@@ -50,7 +50,6 @@ class ReferenceKernels:
         bags: Bags,
         slots: Tensor,
         optimizer: TableOptimizer,
-        learning_rate: float,
         step: int,
         *,
         pooled: bool,
@@ -74,7 +73,7 @@ class ReferenceKernels:
             total = states[0].index_add_(0, rows_U, square)[rows_U]
             root = total.sqrt() + optimizer.eps
             grad_UD = grad_UD / (root if root.dim() == 2 else root[:, None])
-        table.index_add_(0, rows_U, grad_UD, alpha=-learning_rate)
+        table.index_add_(0, rows_U, grad_UD, alpha=-optimizer.learning_rate)
 
 
 def spread(grad: Tensor, addressed: Addressed, *, pooled: bool) -> Tensor:

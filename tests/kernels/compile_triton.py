@@ -63,7 +63,7 @@ def one_step(dim: int, case: Case, kind: OptimizerKind) -> None:
     states = [torch.zeros(shape) for shape in rule.state_shapes(layout(dim)).values()]
     bags = Bags(case.values, case.offsets, case.weights, KEYS)
     grad = torch.zeros(BATCH, len(SLOTS), dim)
-    TritonKernels().update(torch.zeros(ROWS, dim), states, grad, bags, slot_tensor(SLOTS), rule, 0.1, 1, pooled=True)
+    TritonKernels().update(torch.zeros(ROWS, dim), states, grad, bags, slot_tensor(SLOTS), rule, 1, pooled=True)
 
 
 if __name__ == "__main__":

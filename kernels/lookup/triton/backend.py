@@ -38,14 +38,13 @@ class TritonKernels:
         bags: Bags,
         slots: Tensor,
         optimizer: TableOptimizer,
-        learning_rate: float,
         step: int,
         *,
         pooled: bool,
     ) -> None:
         """Sum the gradients of each distinct row and apply the rule, in one pass."""
         with torch.cuda.device_of(table):
-            update.update(table, states, grad, _contiguous(bags), slots, optimizer, learning_rate, step, pooled=pooled)
+            update.update(table, states, grad, _contiguous(bags), slots, optimizer, step, pooled=pooled)
 
 
 def _contiguous(bags: Bags) -> Bags:

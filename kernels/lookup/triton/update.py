@@ -37,13 +37,12 @@ def update(
     bags: Bags,
     slots: Tensor,
     optimizer: TableOptimizer,
-    learning_rate: float,
     step: int,
     *,
     pooled: bool,
 ) -> None:
     """Apply the optimiser in place; see :meth:`kernels.lookup.kernels.Kernels.update`."""
-    beta1, beta2 = optimizer.beta1, optimizer.beta2
+    beta1, beta2, learning_rate = optimizer.beta1, optimizer.beta2, optimizer.learning_rate
     if optimizer.kind == "adam":
         learning_rate /= 1 - beta1**step
     numbers = (learning_rate, optimizer.eps, 1 - beta1, 1 - beta2, 1 / (1 - beta2**step))
