@@ -4,11 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.errors import ArtifactError
 from features.datasets.prepared import PreparedSet
 from features.encoding.encoded import EncodedRows
+from kernels.lookup.quantized import TablePrecision
 from tests.training.conftest import MakeRun
 from training.artifact import Artifact
 from training.loop import train
@@ -37,6 +39,18 @@ def test_it_scores_the_same_after_a_round_trip(artifact: Path, prepared: Path, t
     assert first.score(rows).tobytes() == second.score(rows).tobytes()
     assert first.digest == second.digest
     assert not first.model.training
+
+
+@pytest.mark.parametrize(("precision", "off"), [("fp16", 1e-3), ("int8", 1e-2)])
+def test_a_table_of_fewer_bits_scores_nearly_the_same(
+    make_run: MakeRun, prepared: Path, precision: TablePrecision, off: float
+) -> None:
+    artifact = train(make_run(training={"epochs": 10}, embedding={"init_std": 0.1})).artifact
+    opened = PreparedSet(prepared)
+    rows = EncodedRows.of(next(opened.shards("test")), opened.fitted.schema)
+    expected = Artifact.load(artifact).score(rows)
+    found = Artifact.load(artifact, table=precision).score(rows)
+    assert 0 < np.abs(found - expected).max() < off
 
 
 @pytest.mark.parametrize(
