@@ -80,11 +80,11 @@ def shown(frames: Iterable["pl.DataFrame"], rows: int) -> Generator["pl.DataFram
             yield frame
 
 
-def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table; the first column is text, the others are numbers."""
+def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> Table:
+    """A table; the first column is text, and the others are numbers or not."""
     made = Table(title=title, title_justify="left")
     for i, header in enumerate(headers):
-        made.add_column(header, justify="left" if i == 0 else "right", overflow="fold")
+        made.add_column(header, justify="left" if i == 0 or not numbers else "right", overflow="fold")
     for row in rows:
         made.add_row(*row)
     return made

@@ -39,7 +39,8 @@ def doctor(
         print(json.dumps(document, indent=2))
     else:
         for title, lines in findings.items():
-            console.print(table(title, ("what", "finding"), [[key, escape(value)] for key, value in lines.items()]))
+            rows = [[key, escape(value)] for key, value in lines.items()]
+            console.print(table(title, ("what", "finding"), rows, numbers=False))
         for problem in problems:
             console.print(f"[bold red]problem:[/] {escape(problem)}", highlight=False)
         console.print("Nothing is wrong." if not problems else f"{len(problems)} to mend.")
