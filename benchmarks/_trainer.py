@@ -31,7 +31,20 @@ _GROUPS = (
     # What an operator is counted as; the first text that is part of its name decides.
     ("matrix products", ("aten::mm", "aten::addmm", "aten::bmm", "mkldnn::", "onednn")),
     ("table: update", ("plexrank::lookup_update", "split_embedding_backward")),
-    ("table: addressing and gather", ("plexrank::lookup",)),
+    # Only these have whole numbers and bits; what else there is of both is compiled.
+    (
+        "table: addressing and gather",
+        (
+            "plexrank::lookup",
+            "plexrank_lookup",
+            "bitwise",
+            "shift__",
+            "aten::where",
+            "aten::ge",
+            "aten::lt",
+            "index_select",
+        ),
+    ),
     ("compiled: normalisation, activations, gates", ("CompiledFxGraph", "CompiledFunction")),
     ("Adam and clipping", ("Optimizer", "_fused_adam", "linalg_vector_norm", "_foreach")),
     ("normalisation", ("batch_norm",)),

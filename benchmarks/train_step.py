@@ -85,7 +85,7 @@ def prepare(folder: Path, rows: int) -> None:
                 *splits,
                 f"--output={target}",
             ]
-            subprocess.run([sys.executable, "-m", "commands.main", *command], cwd=ROOT, check=True)
+            _run([sys.executable, "-m", "commands.main", *command], dict(os.environ))
 
 
 def plexrank(options: argparse.Namespace, rows: int | None, machine: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def plexrank(options: argparse.Namespace, rows: int | None, machine: dict[str, A
         "machine": machine,
     }
     arguments = {"run": run, "warm_up": WARM_UP, "steps": options.steps, "profile": machine is FAST}
-    return _run([sys.executable, "-m", "benchmarks._trainer", json.dumps(arguments)], {**os.environ, **_PASSIVE})
+    return _told([sys.executable, "-m", "benchmarks._trainer", json.dumps(arguments)], {**os.environ, **_PASSIVE})
 
 
 _PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}  # as the plexrank command sets it
@@ -154,15 +154,20 @@ def fuxictr(options: argparse.Namespace) -> dict[str, Any]:
     }
     script = Path(__file__).with_name("_fuxictr.py")
     environment = {**os.environ, "PYTHONPATH": str(options.fuxictr.resolve())}
-    return _run([str(options.fuxictr_python.absolute()), str(script), json.dumps(arguments)], environment)
+    return _told([str(options.fuxictr_python.absolute()), str(script), json.dumps(arguments)], environment)
 
 
-def _run(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
+def _told(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
+    """What a command says in its last line."""
+    found: dict[str, Any] = json.loads(_run(command, environment).strip().splitlines()[-1])
+    return found
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{command[:3]} failed:\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    return done.stdout
 
 
 def speed(runs: list[dict[str, Any]]) -> float:

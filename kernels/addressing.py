@@ -99,15 +99,15 @@ def rows_numpy(tokens: NDArray[np.int64], slot: Slot) -> NDArray[np.int64]:
 
 def mix64_torch(x: Tensor) -> Tensor:
     """splitmix64's finaliser on unsigned 64 bits held as int64, any shape."""
-    x = (x ^ _shift_right(x, 30)) * _signed(_M1)
-    x = (x ^ _shift_right(x, 27)) * _signed(_M2)
-    return x ^ _shift_right(x, 31)
+    x = _shift_right(x, 30).bitwise_xor_(x).mul_(_signed(_M1))
+    x = _shift_right(x, 27).bitwise_xor_(x).mul_(_signed(_M2))
+    return _shift_right(x, 31).bitwise_xor_(x)
 
 
 def fastrange32_torch(h: Tensor, rows: Tensor | int) -> Tensor:
-    """Map hashes (unsigned 64 bits held as int64) to int64 in ``[0, rows)``; ``rows`` broadcasts."""
+    """Map hashes (unsigned 64 bits held as int64) to int64 in ``[0, rows)``; ``rows`` broadcasts to their shape."""
     # Below 2^63 as rows < 2^31, so the arithmetic shift is the logical one.
-    return (_shift_right(h, 32) * rows) >> 32
+    return _shift_right(h, 32).mul_(rows).bitwise_right_shift_(32)
 
 
 def slot_tensor(slots: Sequence[Slot]) -> Tensor:
@@ -126,14 +126,20 @@ def rows_torch(tokens: Tensor, slots: Tensor) -> Tensor:
         int64 rows of the broadcast shape.
     """
     rows = slots[..., ROWS]
-    hashed = fastrange32_torch(mix64_torch(tokens ^ slots[..., SEED]), rows)
-    inside = (tokens >= 0) & (tokens < rows)
-    return torch.where(slots[..., MIXED].bool(), hashed, torch.where(inside, tokens, UNSEEN_ID)) + slots[..., BASE]
+    found = fastrange32_torch(mix64_torch(tokens ^ slots[..., SEED]), rows)
+    # On a GPU to look would be to wait.
+    if slots.is_cuda or not slots[..., MIXED].all():
+        inside = (tokens >= 0) & (tokens < rows)
+        found = torch.where(slots[..., MIXED].bool(), found, torch.where(inside, tokens, UNSEEN_ID))
+    return found.add_(slots[..., BASE])
 
 
 def _shift_right(x: Tensor, bits: int) -> Tensor:
-    """Logical right shift of unsigned 64 bits held as int64."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
+    """Logical right shift of unsigned 64 bits held as int64; a new tensor, so that what follows may work in place.
+
+    A temporary of some megabytes costs more to allocate than to compute.
+    """
+    return (x >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
 def _signed(x: int) -> int:
