@@ -4,6 +4,7 @@ import contextlib
 import signal
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import islice, zip_longest
+from multiprocessing import resource_tracker
 from typing import Any
 
 import torch
@@ -88,7 +89,9 @@ class Feed:
 
     def _from_workers(self, loader: "DataLoader[Parcel | PlexrankError]") -> Generator[Batch]:
         self._start.copy_(torch.tensor([self._epoch, self._batch]))
-        # Workers inherit the mask: Ctrl-C is for the main process, which ends them.
+        # Workers inherit the mask: Ctrl-C is for the main process, which ends them. What tracks their shared memory is
+        # a process that must run before, as starting it takes the mask away.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             made = iter(loader)
