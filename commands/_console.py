@@ -26,9 +26,7 @@ errors = Console(stderr=True, soft_wrap=True)
 MAX_SEED = 2**64 - 1
 
 TablePrecision = Literal["fp32", "fp16", "int8"]
-TABLE_HELP = (
-    "What the embedding table is kept in: as trained, or in a half or a quarter of the memory, scores a bit off."
-)
+TABLE_HELP = "Numbers of the embedding table: as trained, or 2 bytes or 1 (and 4 a row) instead of 4; scores a bit off."
 
 
 @contextmanager

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from features.datasets.prepared import PreparedSet
     from kernels.collisions import Collisions, Share, Usage
-    from kernels.lookup.layout import TableLayout
     from kernels.lookup.memory import Footprint
     from models.layout import SparseField
     from models.ranker import Ranker
@@ -191,6 +190,7 @@ class _Distinct:
 
 def _document(subject: _Subject, counted: "tuple[list[_Counted], Usage] | None") -> dict[str, Any]:
     """What was found, for machines."""
+    from kernels.lookup.memory import Footprint
     from models.ranker import parameter_count
 
     embedding = subject.model.embedding
@@ -199,7 +199,9 @@ def _document(subject: _Subject, counted: "tuple[list[_Counted], Usage] | None")
         "name": subject.name,
         "model": subject.kind,
         "parameters": parameter_count(subject.model),
-        "table": None if layout is None else {"rows": layout.rows, "dim": layout.dim, "bytes": _bytes(layout)},
+        "table": None
+        if layout is None
+        else {"rows": layout.rows, "dim": layout.dim, "bytes": Footprint.of(layout, None).table},
         "optimizer_state_bytes": None if subject.training is None else subject.training.state,
         "features": [
             {
@@ -220,13 +222,16 @@ def _document(subject: _Subject, counted: "tuple[list[_Counted], Usage] | None")
 
 
 def _print_table(subject: _Subject) -> None:
+    from kernels.lookup.memory import Footprint
     from models.ranker import parameter_count
 
     embedding = subject.model.embedding
     lines = [("model", subject.kind), ("parameters", f"{parameter_count(subject.model):,}")]
     if embedding.lookup is not None:
         layout = embedding.lookup.layout
-        lines.append(("table", f"{layout.rows:,} rows x {layout.dim}, {_bytes(layout) / 1e6:,.3f} MB"))
+        lines.append(
+            ("table", f"{layout.rows:,} rows x {layout.dim}, {Footprint.of(layout, None).table / 1e6:,.3f} MB")
+        )
     if subject.training is not None:
         lines.append(("its optimiser's state", f"{subject.training.state / 1e6:,.3f} MB"))
     console.print(table(escape(subject.name), ("", ""), lines))
@@ -256,10 +261,6 @@ def _print_collisions(counted: "Sequence[_Counted]", usage: "Usage") -> None:
     title = "Per cent of the train rows' distinct values that share a row: counted (expected)"
     console.print(table(title, ("feature", "values", "within", "in all probes", "between"), rows))
     console.print(f"Rows in use: {usage.measured:,} (expected {usage.expected:,.0f})", highlight=False)
-
-
-def _bytes(layout: "TableLayout") -> int:
-    return layout.rows * layout.dim * 4
 
 
 def _named(scope: str, features: Sequence[str]) -> str:

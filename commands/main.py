@@ -79,7 +79,7 @@ def main() -> None:
         errors.print(f"[bold red]plexrank:[/] {_escaped(str(problem))}", highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:
-        errors.print("[bold red]plexrank:[/] interrupted; nothing half-written is left", highlight=False)
+        errors.print("[bold red]plexrank:[/] interrupted; nothing half-written is taken for whole", highlight=False)
         sys.exit(130)
 
 

@@ -68,8 +68,8 @@ class Artifact:
 
         Args:
             folder: The artifact.
-            table: What the rows of the table are kept in while it scores: as trained, or in a half (``fp16``) or about
-                a quarter (``int8``) of the memory; scores then differ a little from those of training.
+            table: What the rows of the table are kept in while it scores: as trained, or 2 bytes
+                (``fp16``) or 1 (``int8``) a number; scores then differ a little from those of training.
 
         Raises:
             ArtifactError: It is missing, unfinished, damaged, of another format, or holds files of its own making.

@@ -9,7 +9,6 @@ from torch import nn
 
 from common.errors import ConfigError
 from features.encoding.fitted import FittedSchema
-from kernels.lookup.dispatch import choose
 from kernels.lookup.memory import Footprint
 from models.ranker import Ranker
 from models.registry import build_model
@@ -89,7 +88,7 @@ def build(settings: RunSettings, fitted: FittedSchema, device: torch.device) -> 
     if lookup is None:
         return Built(model, trained, "none: no feature has a table", "no table")
     footprint = Footprint.of(lookup.layout, lookup.optimizer)
-    fits = footprint.fits(device, training=True)
-    choice = choose(device, optimizer.kind if optimizer else None, backend, fits=fits)
+    if optimizer is None:
+        footprint.check_state(device)
     shared = f", cut {settings.machine.sharding} among {world_size()} ranks" if backend == "torchrec" else ""
-    return Built(model, trained, f"{choice.backend}: {choice.reason}", f"{footprint}{shared}")
+    return Built(model, trained, lookup.chosen, f"{footprint}{shared}")

@@ -96,7 +96,8 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
         torch.manual_seed(settings.seed + rank())  # dropout draws differently on each rank
         valid = _feed(prepared, "valid", batch_size=SCORING_BATCH, shuffle=False)
         told = observers if rank() == 0 else ()
-        key = sha256_json([settings.model_dump(mode="json", exclude={"output", "machine"}), _contents(feed)])
+        run_itself = settings.model_dump(mode="json", exclude={"output", "machine"})
+        key = sha256_json([run_itself, _contents(feed), prepared.document.model_dump(mode="json")])
         with contextlib.ExitStack() as whole:
             for observer in told:
                 whole.callback(observer.close)

@@ -19,7 +19,7 @@ Plan = Literal["row_wise", "table_wise", "column_wise"]
 """How a table is cut: a range of rows a rank; whole, on rank 0; a range of columns a rank."""
 
 _WORTH_COMPILING = 1_500
-"""Steps from which on the half minute that compilation takes is won back, on the models and machines measured."""
+"""Steps from which on a run is long enough to be worth the time that compilation takes."""
 
 _BF16_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "arm_bf16": "Arm"}
 

@@ -105,22 +105,29 @@ def build_lookup(
     Raises:
         ConfigError: The backend cannot do what is asked, or the table does not fit into memory.
     """
-    from kernels.lookup.table import TableLookup
-    from kernels.lookup.tbe import TbeLookup
-
     device = device or torch.device("cpu")
     footprint = Footprint.of(layout, optimizer)
     training = optimizer is not None
     if backend == "torchrec":
+        footprint.check(device, training=training, ranks=dist.get_world_size())
         from kernels.lookup.torchrec import TorchrecLookup
 
-        footprint.check(device, training=training, ranks=dist.get_world_size())
-        return TorchrecLookup(layout, optimizer, torch.device("meta"))
+        choice = Choice("torchrec", "it cuts the table up among ranks")
+        return _chosen(choice, TorchrecLookup(layout, optimizer, torch.device("meta")))
     fits = footprint.fits(device, training=training)
     choice = choose(device, optimizer.kind if optimizer else None, backend, fits=fits)
     if optimizer is not None and device.type == "cuda" and choice.backend == "fbgemm":
+        from kernels.lookup.tbe import TbeLookup
+
         footprint.check(device if fits else torch.device("cpu"), training=training)
-        return TbeLookup(layout, optimizer, device, cached=not fits)
+        return _chosen(choice, TbeLookup(layout, optimizer, device, cached=not fits))
+    from kernels.lookup.table import TableLookup
+
     footprint.check(device, training=training)
     assert choice.backend != "torchrec"
-    return TableLookup(layout, optimizer, choice.backend, device)
+    return _chosen(choice, TableLookup(layout, optimizer, choice.backend, device))
+
+
+def _chosen(choice: Choice, lookup: Lookup) -> Lookup:
+    lookup.chosen = f"{choice.backend}: {choice.reason}"
+    return lookup

@@ -25,6 +25,9 @@ class Lookup(nn.Module, ABC):
     Args:
         layout: The table and its slots.
         optimizer: The fused update, or None for a dense gradient.
+
+    Attributes:
+        chosen: Which backend holds the table and why, in words; :func:`kernels.lookup.dispatch.build_lookup` says it.
     """
 
     _slots: Tensor
@@ -32,6 +35,7 @@ class Lookup(nn.Module, ABC):
     def __init__(self, layout: TableLayout, optimizer: TableOptimizer | None) -> None:
         super().__init__()
         self.layout, self.optimizer = layout, optimizer
+        self.chosen = ""
         self.register_buffer("_slots", slot_tensor(layout.slots), persistent=False)
 
     @property

@@ -56,9 +56,22 @@ class Footprint:
                 f" and {_shown(self.state)} for its optimiser" if training and self.state else ""
             )
             raise ConfigError(
-                f"{parts} do not fit into the {_shown(free_memory(device))} of memory that are free on {device}; lower "
+                f"{parts} need more than the {_shown(free_memory(device))} of memory that are free on {device}; lower "
                 "embedding.rows or embedding.memory_mb, or take an optimizer.embedding with less state (sgd has none, "
                 "rowwise_adagrad a number a row)"
+            )
+
+    def check_state(self, device: torch.device) -> None:
+        """Refuse what a dense optimiser will keep of a table that is built, before its first step makes it.
+
+        Raises:
+            ConfigError: The free memory of the device is less.
+        """
+        if self.state > free_memory(device):
+            raise ConfigError(
+                f"the table's dense gradient and its two averages need {_shown(self.state)}, more than the "
+                f"{_shown(free_memory(device))} of memory that are free on {device}; set a fused optimizer.embedding "
+                "such as rowwise_adagrad, or a smaller table"
             )
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A lookup for scoring alone whose table takes a half or about a quarter of the memory, by fbgemm.
+"""A lookup for scoring alone whose table has 2 bytes a number, or 1 and 4 a row, instead of 4; by fbgemm.
 
 int8 rows keep a scale and an offset of their own (float16 each): x is about offset + scale q with q in 0..255, so the
 error is at most half a scale, a 510th of the row's range, besides the rounding of scale and offset. fbgemm wants widths

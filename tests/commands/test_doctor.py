@@ -39,13 +39,12 @@ def test_it_names_versions_that_do_not_fit(plexrank: Plexrank, monkeypatch: pyte
     assert problem.startswith(f"torch {torch.__version__} and torchrec 1.8.0 do not fit")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the fbgemm backend is another one on a GPU")
 def test_it_tries_the_backends(plexrank: Plexrank, monkeypatch: pytest.MonkeyPatch) -> None:
     def forgets(self: FbgemmKernels, table: Tensor, states: Sequence[Tensor], *rest: Any, **options: Any) -> None:
         """An update that does nothing, as a mismatched library might."""
 
     monkeypatch.setattr(FbgemmKernels, "update", forgets)
     result = plexrank("doctor", "--json")
-    if torch.cuda.is_available():
-        pytest.skip("the fbgemm backend is another one on a GPU")
     assert result.code == 1
     assert json.loads(result.out)["problems"][0].startswith("backend fbgemm differs from the reference by ")

@@ -5,6 +5,7 @@ import torch
 
 from common.errors import ConfigError
 from kernels.addressing import Slot
+from kernels.lookup import memory
 from kernels.lookup.dispatch import build_lookup
 from kernels.lookup.layout import OptimizerKind, TableLayout, TableOptimizer
 from kernels.lookup.memory import Footprint, free_memory
@@ -34,10 +35,21 @@ def test_a_table_that_does_not_fit_is_refused_before_it_is_allocated() -> None:
     rows = 2**31 - 1
     wide = TableLayout(keys=1, slots=layout(rows).slots, rows=rows, dim=1024)  # 8.8 TB
     assert Footprint.of(wide, None).table > free_memory(CPU)
-    with pytest.raises(ConfigError, match=r"^a table of 8,796\.1 GB and 8\.6 GB for its optimiser do not fit into the"):
+    with pytest.raises(ConfigError, match=r"^a table of 8,796\.1 GB and 8\.6 GB for its optimiser need more than the"):
         build_lookup(wide, TableOptimizer())
-    with pytest.raises(ConfigError, match=r"^a table of 8,796\.1 GB do not fit|memory that are free on cpu"):
+    with pytest.raises(ConfigError, match=r"^a table of 8,796\.1 GB need more than the .* free on cpu; lower"):
         build_lookup(wide)
+
+
+def test_a_dense_optimisers_state_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    footprint = Footprint.of(layout(100), None)
+    for free, refused in ((footprint.state, False), (footprint.state - 1, True)):
+        monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
+        if refused:
+            with pytest.raises(ConfigError, match=r"set a fused optimizer\.embedding"):
+                footprint.check_state(CPU)
+        else:
+            footprint.check_state(CPU)
 
 
 def test_free_memory_is_between_nothing_and_all_there_is() -> None:

@@ -77,6 +77,7 @@ def test_it_learns_what_there_is_to_learn(make_run: MakeRun) -> None:
     start, rows = records.start, PreparedSet(make_run().data).rows("train")
     assert (start.model, start.rows, start.steps) == ("finalmlp", rows, -(-rows // 128))
     assert start.memory.startswith("table 0.0 MB")
+    assert start.backend.startswith("fbgemm: ")
 
 
 def test_it_learns_as_well_from_windows_as_from_a_whole_split(make_run: MakeRun, tmp_path: Path) -> None:

@@ -83,5 +83,7 @@ def test_compilation_and_bf16_learn_as_well(make_run: MakeRun, tmp_path: Path, p
             output=str(tmp_path / name),
             model={"mlp1": {"hidden": [16], "batch_norm": True}},
         )
+        torch._dynamo.utils.counters.clear()
         reached[name] = train(run).reports["test"].metric("auc").value
+        assert (torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0) == (name == "fast")
     assert reached["fast"] == pytest.approx(reached["plain"], abs=0.01)
