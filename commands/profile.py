@@ -42,10 +42,10 @@ def profile(
     Example: plexrank profile today --against yesterday --output today.html
     """
     from common.errors import ConfigError
-    from common.files import write_json
+    from common.files import write_json, write_text
     from features.datasets.prepared import PreparedSet
     from features.profile.findings import findings
-    from features.profile.page import page, write_page
+    from features.profile.page import page
     from features.profile.profile import profile as measure
 
     whole = data.resolve()
@@ -71,9 +71,9 @@ def profile(
     if json_ == Path("-"):
         print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
         if output is not None:
-            write_page(path, page(measured, found))
+            write_text(path, page(measured, found))
         return
-    write_page(path, page(measured, found))
+    write_text(path, page(measured, found))
     _print(measured, found)
     if json_ is not None:
         write_json(json_, document)
@@ -82,7 +82,7 @@ def profile(
 
 
 def _print(measured: "Profile", found: Sequence["Finding"]) -> None:
-    from features.profile.text import percent
+    from common.text import percent
 
     rows = [
         (name, f"{label.rows:,}", percent(label.rate or 0.0), f"{percent(label.low)} to {percent(label.high)}")
@@ -118,7 +118,8 @@ def _print(measured: "Profile", found: Sequence["Finding"]) -> None:
 
 def _values(feature: "FeatureProfile") -> str:
     """The most frequent values, or the extent of the numbers."""
-    from features.profile.text import number, percent, printable
+    from common.text import percent, printable
+    from features.profile.text import number
 
     if feature.numbers is not None:
         numbers = feature.numbers

@@ -1,3 +1,3 @@
 """What every part shares and that belongs to none: errors, settings, atomic files, the version check."""
 
-__all__ = ["errors", "files", "quiet", "settings", "versions"]
+__all__ = ["errors", "files", "mixing", "quiet", "settings", "text", "versions"]

@@ -142,8 +142,17 @@ def write_json(path: Path, value: Any) -> None:
         ValueError: The value holds NaN or infinity.
         DiskError: The file cannot be written.
     """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write utf-8 text as :func:`atomic_file` does.
+
+    Raises:
+        DiskError: The file cannot be written.
+    """
     with atomic_file(path) as partial:
-        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
 
 
 def sha256_file(path: Path) -> str:

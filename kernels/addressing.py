@@ -22,6 +22,8 @@ import xxhash
 from numpy.typing import NDArray
 from torch import Tensor
 
+from common.mixing import mix64
+
 MAX_ROWS = 2**31 - 1
 """Largest table: fastrange32 spreads 32 bits, and (2^32 - 1) * rows must fit into a signed 64-bit product."""
 
@@ -68,13 +70,6 @@ def slot_seed(feature: str, probe: int) -> int:
     return xxhash.xxh3_64_intdigest(feature.encode(), seed=probe)
 
 
-def mix64_numpy(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """splitmix64's finaliser on uint64 of any shape."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(_M1)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(_M2)
-    return x ^ (x >> np.uint64(31))
-
-
 def fastrange32_numpy(h: NDArray[np.uint64], rows: int) -> NDArray[np.int64]:
     """Map uint64 hashes to int64 in ``[0, rows)`` by their upper 32 bits."""
     return (((h >> np.uint64(32)) * np.uint64(rows)) >> np.uint64(32)).astype(np.int64)
@@ -91,7 +86,7 @@ def rows_numpy(tokens: NDArray[np.int64], slot: Slot) -> NDArray[np.int64]:
         int64 rows, the shape of ``tokens``, each in ``[base, base + rows)``.
     """
     if slot.mixed:
-        hashed = mix64_numpy(tokens.view(np.uint64) ^ np.uint64(slot.seed))
+        hashed = mix64(tokens.view(np.uint64) ^ np.uint64(slot.seed))
         return fastrange32_numpy(hashed, slot.rows) + slot.base
     inside = (tokens >= 0) & (tokens < slot.rows)
     return np.where(inside, tokens, UNSEEN_ID) + slot.base

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from common.text import percent
 from features.encoding.fitted import FittedSchema
 from features.encoding.tokens import MISSING_TOKEN
 from features.profile._bins import cut_points, in_bins
 from features.profile._names import MISSING_NAME, OTHER_NAME, Name, Names
 from features.profile.counts import ROWS, NumericCounts, SparseCounts
-from features.profile.text import percent
 from features.schema import ColumnFeature, CrossFeature, ListFeature, NumericFeature
 
 Reading = Literal["stable", "moderate", "large"]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from common.text import percent
 from features.profile.drift import FeatureDrift
 from features.profile.feature import FeatureProfile
 from features.profile.profile import Drift, Profile
 from features.profile.rates import Rate
-from features.profile.text import percent
 
 Severity = Literal["high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from common.files import atomic_file
+from common.text import percent, printable
 from features.profile.drift import LARGE, MODERATE, FeatureDrift, Moved
 from features.profile.feature import QUANTILES, FeatureProfile
 from features.profile.findings import SEVERITIES, Finding, Severity
 from features.profile.profile import Profile
 from features.profile.rates import Rate
-from features.profile.text import number, percent, printable
+from features.profile.text import number
 
 _TEMPLATE = "page.html.jinja"
 _MOST_MOVED = 8  # of the values that are compared, in a card
@@ -72,16 +72,6 @@ def page(profile: Profile, found: Sequence[Finding]) -> str:
         large=LARGE,
     )
     return html.strip() + "\n"
-
-
-def write_page(path: Path, html: str) -> None:
-    """Write a page; whoever reads the file meanwhile sees the old one or the new one, whole.
-
-    Raises:
-        DiskError: It cannot be written.
-    """
-    with atomic_file(path) as partial:
-        partial.write_text(html, encoding="utf-8")
 
 
 def _grouped(found: Sequence[Finding]) -> list[_Attention]:

@@ -11,12 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from common.errors import DiskError
 from features.datasets.prepared import PreparedSet
 from features.profile.findings import findings
-from features.profile.page import page, write_page
+from features.profile.page import page
 from features.profile.profile import profile
-from features.profile.text import interval, number, percent, printable
+from features.profile.text import interval, number
 
 Prepare = Callable[..., PreparedSet]
 ROOT = Path(__file__).parents[2]
@@ -146,16 +145,6 @@ def test_nothing_to_look_at_is_said(log: Path, prepare_set: Prepare) -> None:
     assert "Drift" not in html
 
 
-def test_a_page_is_written_whole(tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    path.write_text("old")
-    write_page(path, "new")
-    assert path.read_text() == "new"
-    with pytest.raises(DiskError, match=r"page\.html cannot be written"):
-        write_page(tmp_path / "nowhere" / "page.html", "new")
-    assert [child.name for child in tmp_path.iterdir()] == ["page.html"]
-
-
 def test_the_wheel_holds_the_template() -> None:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     named = project["tool"]["setuptools"]["package-data"]["features.profile"]
@@ -163,22 +152,8 @@ def test_the_wheel_holds_the_template() -> None:
     assert sorted(name for name in beside if not name.endswith(".py")) == sorted(named)
 
 
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [
-        (0, "0 %"), (0.00005, "< 0.01 %"), (0.0004, "0.0400 %"), (0.05, "5.00 %"), (0.123, "12.3 %"),
-        (0.9994, "99.9 %"), (0.9999, "> 99.9 %"), (1, "100 %"),
-    ],
-)  # fmt: skip
-def test_shares_in_words(share: float, text: str) -> None:
-    assert percent(share) == text
-
-
-def test_numbers_and_texts_in_words() -> None:
+def test_numbers_in_words() -> None:
     assert [number(value) for value in (0, 12, 0.04213, -1234.5678, 65535, 1e12, 24.9999998)] == [
         "0", "12", "0.04213", "-1235", "65,535", "1e+12", "25",
     ]  # fmt: skip
     assert interval(3, 3) == "3"
-    assert printable("a\tb\x1b[31m") == "a\\tb\\x1b[31m"
-    assert printable("") == "''"
-    assert printable("x" * 100) == "x" * 59 + "\u2026"

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.mixing import mix64
 from kernels.addressing import (
     MAX_ROWS,
     Slot,
     fastrange32_numpy,
-    mix64_numpy,
     mix64_torch,
     rows_numpy,
     rows_torch,
@@ -37,14 +37,14 @@ def test_mix64_golden_vectors() -> None:
         0x6E789E6AA1B965F4,
     ]
     x = np.array([gamma, 2 * gamma % 2**64], dtype=np.uint64)
-    assert mix64_numpy(x).tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
+    assert mix64(x).tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
 
 
 @given(st.lists(INT64, min_size=1, max_size=20))
 def test_numpy_and_torch_mix_like_python_integers(tokens: list[int]) -> None:
     expected = [splitmix64_finaliser(t % 2**64) for t in tokens]
     array = np.array(tokens, dtype=np.int64)
-    assert mix64_numpy(array.view(np.uint64)).tolist() == expected
+    assert mix64(array.view(np.uint64)).tolist() == expected
     assert [t % 2**64 for t in mix64_torch(torch.from_numpy(array)).tolist()] == expected
 
 

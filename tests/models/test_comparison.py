@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from common.errors import ConfigError
+from common.mixing import mix64
 from common.settings import validate
 from features.datasets.dataset import ClickDataset
 from features.datasets.feed import Feed
@@ -22,7 +23,7 @@ from features.encoding.fitted import FittedSchema
 from features.preparation.plan import Inputs
 from features.preparation.prepare import prepare
 from features.schema import parse_schema
-from kernels.addressing import Slot, fastrange32_numpy, mix64_numpy, rows_numpy
+from kernels.addressing import Slot, fastrange32_numpy, rows_numpy
 from kernels.lookup.dispatch import build_lookup
 from kernels.lookup.layout import TableOptimizer
 from models.comparison import Robe, RobeSettings
@@ -82,7 +83,7 @@ def slots_and_table(embedding: FeatureEmbedding) -> tuple[tuple[Slot, ...], NDAr
 
 
 def hashes(ids: NDArray[np.int64], slot: Slot) -> NDArray[np.uint64]:
-    return mix64_numpy(ids.view(np.uint64) ^ np.uint64(slot.seed))
+    return mix64(ids.view(np.uint64) ^ np.uint64(slot.seed))
 
 
 def test_multihash_sums_rows_of_several_hashes_and_reads_one_of_full_rows() -> None:
@@ -94,7 +95,7 @@ def test_multihash_sums_rows_of_several_hashes_and_reads_one_of_full_rows() -> N
         if slot.mixed:
             first = hashes(ids[position], slot)
             for j in (1, 2):
-                expected = expected + table[slot.base + fastrange32_numpy(mix64_numpy(first + np.uint64(j)), slot.rows)]
+                expected = expected + table[slot.base + fastrange32_numpy(mix64(first + np.uint64(j)), slot.rows)]
         np.testing.assert_allclose(read(embedding, ids)[:, position].detach(), expected, rtol=1e-6)
     assert [slot.mixed for slot in slots] == [True, False, True]
 
