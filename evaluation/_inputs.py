@@ -10,6 +10,10 @@ from common.errors import DataError
 Labels: TypeAlias = npt.NDArray[np.bool_]
 Scores: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Groups: TypeAlias = npt.NDArray[np.integer[Any]]
+Weights: TypeAlias = npt.NDArray[np.float64]
+
+HEAVIEST = 1e60
+"""Weights stay below this, and above its inverse, so that products of two and squares fit float64."""
 
 
 def checked_labels(labels: npt.ArrayLike) -> Labels:
@@ -94,6 +98,34 @@ def checked_groups(groups: npt.ArrayLike, rows: int) -> Groups:
     if array.dtype.kind not in "iu":
         raise DataError(f"groups must be integers, got {array.dtype}; encode them as tokens first")
     return array
+
+
+def checked_weights(weights: npt.ArrayLike | None, rows: int) -> Weights | None:
+    """Check how much each row counts.
+
+    Args:
+        weights: Finite numbers of at least 0, shape ``(rows,)``, of any integer or floating dtype; None counts each
+            row once.
+        rows: How many labels there are.
+
+    Returns:
+        The weights in float64, or None.
+
+    Raises:
+        DataError: The shape or dtype is wrong, the number of rows differs from the labels', or a weight is negative or
+            not finite, or above 0 and not between 1e-60 and 1e60.
+    """
+    if weights is None:
+        return None
+    array = _vector(weights, "weights")
+    _require_rows(array, rows, "weights")
+    if array.dtype.kind not in "iuf":
+        raise DataError(f"weights must be integers or floats, got {array.dtype}; convert them")
+    _refuse_first(array, ~np.isfinite(array), "weight", "is not finite; mend the file it comes from")
+    _refuse_first(array, array < 0, "weight", "is negative; give 0 to leave a row out")
+    extreme = (array > HEAVIEST) | ((array > 0) & (array < 1 / HEAVIEST))
+    _refuse_first(array, extreme, "weight", "is too extreme to compute with; scale the weights to around 1")
+    return array.astype(np.float64, copy=False)
 
 
 def _vector(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:

@@ -1,117 +1,168 @@
 """Grouped AUC: how well rows are ranked within each group, such as one user's impressions."""
 
-import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import ConfigError, did_you_mean
-from evaluation._inputs import Groups, Labels, Scores, checked_groups, checked_labels, checked_scores
+from evaluation._inputs import Weights
+from evaluation.estimate import Estimate, PairedDifference
+from evaluation.interval import LEVEL, logit_interval, normal_interval, two_sided_p
+from evaluation.metrics._clusters import ratio
+from evaluation.state.grouped_rows import GroupedRows, PairCounts
 from evaluation.undefined import UndefinedMetric
 
-Weighting = Literal["impressions", "plain", "positives"]
+Weighting: TypeAlias = Literal["impressions", "plain", "positives"]
 
-
-@dataclass(frozen=True)
-class Gauc:
-    """A grouped AUC and what it rests on.
-
-    Attributes:
-        value: Weighted mean of the AUC of the groups that have one, from 0 to 1.
-        weighting: What a group's weight is.
-        groups_used: Groups with rows of both classes.
-        groups_one_class: Groups that were left out because all their labels are equal.
-        rows_used: Rows of the groups used.
-        rows_one_class: Rows of the groups left out.
-    """
-
-    value: float
-    weighting: Weighting
-    groups_used: int
-    groups_one_class: int
-    rows_used: int
-    rows_one_class: int
+_METHOD = "delta method over groups"
+_ONE_GROUP = "a single group with rows of both classes does not tell how far the value may be off"
 
 
 def gauc(
-    labels: npt.ArrayLike, scores: npt.ArrayLike, groups: npt.ArrayLike, weighting: Weighting = "impressions"
-) -> Gauc:
-    """Mean of the AUCs within groups, ties counting one half.
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    weighting: Weighting = "impressions",
+    level: float = LEVEL,
+) -> Estimate:
+    """Mean of the AUCs within groups, ties counting one half: ``A = sum(w_g a_g) / sum(w_g)`` (Zhu et al. 2017, DIN's).
 
-    A group with one class has no AUC and is left out, and counted. Each group's AUC comes from integer counts
-    and one division (int64, which holds groups of fewer than 2**32 rows). The weighted mean is added up without
+    A group with one class has no AUC and is left out, and counted. Without weights of rows each group's AUC comes from
+    integer counts and one division (int64, which holds groups of fewer than 2**32 rows). The mean is added up without
     rounding, so that neither the order of the rows nor the names of the groups change its last digit.
 
-    All groups are done at once: O(n log n) time, about 100 bytes of memory a row.
+    Interval: groups are drawn, not rows, as one user's rows resemble each other. The standard error is the delta
+    method's for a ratio of sums over groups, ``sqrt(G / (G - 1) sum(w_g^2 (a_g - A)^2)) / sum(w_g)``, and the interval
+    is taken on the logit scale.
+
+    With weights of rows a pair counts the product of its rows' weights, and the weight of a group is the sum of its
+    rows' weights (``impressions``) or of its positives' (``positives``).
+
+    All groups are done at once: O(n log n) time, about 40 bytes of memory a row beside the inputs.
 
     Args:
         labels: 0 or 1 a row, shape ``(rows,)``, of any boolean, integer or floating dtype.
         scores: Finite numbers of any range, shape ``(rows,)``, float32 or float64. Only their order matters.
         groups: Integers, shape ``(rows,)``; equal values form a group.
+        weights: How much each row counts, shape ``(rows,)``, finite and at least 0; None counts each once.
         weighting: ``impressions`` weighs a group by its rows (as FuxiCTR does), ``positives`` by its clicks,
             ``plain`` weighs all alike. Published results differ in this, so compare like with like.
+        level: Confidence level of the interval.
 
     Returns:
-        The value and the counts behind it.
+        A number from 0 to 1. Its ``detail`` has ``weighting``, ``groups_used``, ``groups_one_class`` (left out as all
+        their labels are equal), ``rows_used`` and ``rows_one_class``. There is no interval where fewer than two groups
+        are used, or where every group has the same AUC of 0 or 1.
 
     Raises:
         UndefinedMetric: No group has rows of both classes.
         ConfigError: The weighting is unknown.
         DataError: The inputs break one of the rules above.
     """
-    if weighting not in get_args(Weighting):
-        raise ConfigError(f"gauc has no weighting {weighting!r}; {did_you_mean(weighting, get_args(Weighting))}")
-    is_positive = checked_labels(labels)
-    values = checked_scores(scores, is_positive.size)
-    keys = checked_groups(groups, is_positive.size)
-
-    positives, negatives, halves = _count_pairs(is_positive, values, keys)
-    rows = positives + negatives
-    used = (positives > 0) & (negatives > 0)
-    groups_used, rows_used = int(used.sum()), int(rows[used].sum())
-    if not groups_used:
-        raise UndefinedMetric(f"gauc needs a group with rows of both classes, but none of the {used.size} has them")
-    aucs = halves[used] / (2 * positives[used] * negatives[used])
-    weights = {"impressions": rows, "plain": np.ones_like(rows), "positives": positives}[weighting][used]
-    return Gauc(
-        value=math.fsum((aucs * weights).tolist()) / int(weights.sum()),
-        weighting=weighting,
-        groups_used=groups_used,
-        groups_one_class=used.size - groups_used,
-        rows_used=rows_used,
-        rows_one_class=is_positive.size - rows_used,
-    )
+    return gauc_of(GroupedRows.of(labels, scores, groups, weights), weighting=weighting, level=level)
 
 
-def _count_pairs(
-    is_positive: Labels, scores: Scores, groups: Groups
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Count, for each group, its positives, its negatives and its ordered pairs.
+def gauc_of(rows: GroupedRows, *, weighting: Weighting = "impressions", level: float = LEVEL) -> Estimate:
+    """The grouped AUC of rows that a state has seen; all weightings come from one sort, which the state remembers.
+
+    Args:
+        rows: The rows.
+        weighting: As for ``gauc``.
+        level: As for ``gauc``.
 
     Returns:
-        Three int64 arrays of shape ``(groups,)``, by rising key. The third counts 2 for each pair of a positive above
-        a negative and 1 for each tie.
+        As for ``gauc``.
+
+    Raises:
+        UndefinedMetric: As for ``gauc``.
+        ConfigError: As for ``gauc``.
+        DiskError: The state's temporary file cannot be written.
     """
-    # np.lexsort gives the same up to ties, which are pooled below, and takes twice the time.
-    order = np.argsort(scores)
-    order = order[np.argsort(groups[order], kind="stable")]
-    is_positive, scores, groups = is_positive[order], scores[order], groups[order]
+    counts = rows.pairs()
+    used = _used(counts)
+    aucs, weights = _aucs(counts, used), _weights(counts, used, weighting)
+    value, error = ratio(aucs, weights)
+    rows_used = int(counts.rows[used].sum())
+    detail: Mapping[str, int | str] = {
+        "weighting": weighting,
+        "groups_used": aucs.size,
+        "groups_one_class": used.size - aucs.size,
+        "rows_used": rows_used,
+        "rows_one_class": rows.rows - rows_used,
+    }
+    if error is None:
+        return Estimate(value, reason=_ONE_GROUP, detail=detail)
+    if not 0 < value < 1:
+        reason = f"every group has an AUC of {value:g}, so that their spread does not tell how far it may be off"
+        return Estimate(value, reason=reason, detail=detail)
+    return Estimate(value, logit_interval(value, error, level, _METHOD), detail=detail)
 
-    # A run is the rows of one group with one score; everything from here on is a value a run.
-    starts_group = np.append(True, groups[1:] != groups[:-1])
-    run_start = np.flatnonzero(starts_group | np.append(True, scores[1:] != scores[:-1]))
-    positives = np.add.reduceat(is_positive, run_start, dtype=np.int64)
-    negatives = np.diff(run_start, append=is_positive.size) - positives
 
-    first_run = np.flatnonzero(starts_group[run_start])
-    runs_of_group = np.diff(first_run, append=run_start.size)
-    below = np.cumsum(negatives) - negatives
-    below -= np.repeat(below[first_run], runs_of_group)
-    halves = positives * (2 * below + negatives)
-    return (
-        np.add.reduceat(positives, first_run),
-        np.add.reduceat(negatives, first_run),
-        np.add.reduceat(halves, first_run),
-    )
+def paired_gauc(
+    labels: npt.ArrayLike,
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    weighting: Weighting = "impressions",
+    level: float = LEVEL,
+) -> PairedDifference:
+    """The grouped AUC of model a less that of model b, with the interval and test of the groups' own differences.
+
+    ``D = sum(w_g d_g) / sum(w_g)`` with ``d_g`` the difference of a group's two AUCs, and the standard error that
+    ``gauc`` has, on ``d_g``. What makes a group hard for both models falls out.
+
+    Args:
+        labels: As for ``gauc``.
+        scores_a: The first model's scores, shape ``(rows,)``, float32 or float64.
+        scores_b: The second model's, for the same rows in the same order.
+        groups: As for ``gauc``.
+        weights: As for ``gauc``.
+        weighting: As for ``gauc``.
+        level: Confidence level of the interval.
+
+    Returns:
+        The difference; above 0 the first model ranks better.
+
+    Raises:
+        UndefinedMetric: No group has rows of both classes.
+        ConfigError: The weighting is unknown.
+        DataError: The inputs break one of the rules above.
+    """
+    states = (GroupedRows.of(labels, scores, groups, weights) for scores in (scores_a, scores_b))
+    # Which place a group has does not depend on its scores.
+    first, second = (state.pairs() for state in states)
+    used = _used(first)
+    value, error = ratio(_aucs(first, used) - _aucs(second, used), _weights(first, used, weighting))
+    if error is None:
+        return PairedDifference(value, reason=_ONE_GROUP)
+    interval = normal_interval(value, error, level, f"{_METHOD}' differences")
+    return PairedDifference(value, interval, two_sided_p(value, error))
+
+
+def _used(counts: PairCounts) -> npt.NDArray[np.bool_]:
+    """Which groups have rows of both classes."""
+    used: npt.NDArray[np.bool_] = (counts.positives > 0) & (counts.negatives > 0)
+    if not used.any():
+        raise UndefinedMetric(f"gauc needs a group with rows of both classes, but none of the {used.size} has them")
+    return used
+
+
+def _aucs(counts: PairCounts, used: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    return counts.halves[used] / (2 * counts.positives[used] * counts.negatives[used])
+
+
+def _weights(counts: PairCounts, used: npt.NDArray[np.bool_], weighting: Weighting) -> Weights:
+    match weighting:
+        case "impressions":
+            return (counts.positives[used] + counts.negatives[used]).astype(np.float64)
+        case "positives":
+            return counts.positives[used].astype(np.float64)
+        case "plain":
+            return np.ones(int(used.sum()))
+    raise ConfigError(f"gauc has no weighting {weighting!r}; {did_you_mean(weighting, get_args(Weighting))}")

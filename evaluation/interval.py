@@ -1,0 +1,106 @@
+"""Confidence intervals: two ends, their level, and how they were made."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from common.errors import ConfigError
+
+LEVEL = 0.95
+"""The confidence level where nobody asks for another."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A two-sided confidence interval.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        level: How often such intervals hold the true value, in (0, 1).
+        method: How it was made, such as ``DeLong, logit``.
+    """
+
+    low: float
+    high: float
+    level: float
+    method: str
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies inside, ends included."""
+        return self.low <= value <= self.high
+
+
+def quantile(level: float) -> float:
+    """How many standard errors a two-sided normal interval reaches: 1.96 at level .95.
+
+    Raises:
+        ConfigError: The level is not strictly between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise ConfigError(f"a confidence level must be between 0 and 1, got {level}; 0.95 is common")
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def normal_interval(value: float, error: float, level: float, method: str) -> Interval:
+    """The interval ``value ± z error``.
+
+    Args:
+        value: The estimate.
+        error: Its standard error, at least 0.
+        level: Confidence level.
+        method: What the standard error is, such as ``DeLong``.
+    """
+    reach = quantile(level) * error
+    return Interval(value - reach, value + reach, level, method)
+
+
+def logit_interval(value: float, error: float, level: float, method: str) -> Interval:
+    """A normal interval of ``ln(value / (1 - value))``, brought back, so that it never leaves (0, 1).
+
+    The standard error of the logit is ``error / (value (1 - value))`` by the delta method. Close to 0 and 1 it covers
+    better than the plain normal interval (Pepe 2003, section 5.2, for the AUC).
+
+    Args:
+        value: The estimate, strictly between 0 and 1.
+        error: Its standard error, at least 0.
+        level: Confidence level.
+        method: What the standard error is; ``, logit`` is put behind it.
+    """
+    middle = math.log(value / (1 - value))
+    reach = quantile(level) * error / (value * (1 - value))
+    return Interval(_logistic(middle - reach), _logistic(middle + reach), level, f"{method}, logit")
+
+
+def log_interval(value: float, error: float, level: float, method: str) -> Interval:
+    """A normal interval of ``ln value``, brought back, for ratios.
+
+    Args:
+        value: The estimate, above 0.
+        error: Its standard error, at least 0.
+        level: Confidence level.
+        method: What the standard error is; ``, log`` is put behind it.
+    """
+    factor = math.exp(min(quantile(level) * error / value, 700.0))
+    return Interval(value / factor, value * factor, level, f"{method}, log")
+
+
+def simultaneous(level: float, number: int) -> float:
+    """The level at which each of some intervals must be made for all of them to hold at once with ``level``.
+
+    Bonferroni's correction: where each of n intervals misses with probability a/n, any of them misses with a at most.
+    """
+    return 1 - (1 - level) / max(number, 1)
+
+
+def two_sided_p(value: float, error: float) -> float:
+    """The probability of a normal estimate at least so far from 0 when the truth is 0; 1 where both are 0."""
+    if not error:
+        return 0.0 if value else 1.0
+    return math.erfc(abs(value / error) / math.sqrt(2))
+
+
+def _logistic(x: float) -> float:
+    if x >= 0:
+        return 1 / (1 + math.exp(-x))
+    return math.exp(x) / (1 + math.exp(x))

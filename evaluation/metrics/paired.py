@@ -1,0 +1,217 @@
+"""Differences between two models' metrics on the same rows, judged row by row."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluation._inputs import Labels, Scores, checked_labels, checked_probabilities, checked_weights
+from evaluation.estimate import PairedDifference
+from evaluation.interval import LEVEL, normal_interval, two_sided_p
+from evaluation.metrics._losses import log_losses, of_rows, squared_losses
+from evaluation.metrics._probabilities import ONE_ROW, Floats
+from evaluation.undefined import UndefinedMetric
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Two models' rows; without weights each counts 1, and rows of weight 0 are left out."""
+
+    labels: Labels
+    first: Scores
+    second: Scores
+    weights: Floats
+
+    def mean(self, values: Floats) -> float:
+        return float((self.weights * values).sum() / self.weights.sum())
+
+
+# The difference of two metrics, and how much each row moves it: its linearisation at the row.
+_Measure: TypeAlias = Callable[[_Rows], tuple[float, Floats]]
+
+
+def paired_logloss(
+    labels: npt.ArrayLike,
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    level: float = LEVEL,
+) -> PairedDifference:
+    """The logloss of model a less that of model b, with the interval and test of the rows' differences.
+
+    As both models face the same rows, what makes a row hard for both falls out: far smaller differences are seen than
+    by comparing two intervals. Each model's probabilities are clipped by their own dtype, as ``logloss`` does.
+
+    Takes about 60 bytes of memory a row, as do the other functions here.
+
+    Args:
+        labels: 0 or 1 a row, shape ``(rows,)``, of any boolean, integer or floating dtype.
+        scores_a: The first model's probabilities, shape ``(rows,)``, float32 or float64.
+        scores_b: The second model's, for the same rows in the same order.
+        weights: How much each row counts, shape ``(rows,)``, finite and at least 0; None counts each once.
+        level: Confidence level of the interval.
+
+    Returns:
+        The difference; below 0 the first model is better.
+
+    Raises:
+        UndefinedMetric: No row has a weight above 0.
+        DataError: The inputs break one of the rules above.
+    """
+    return _paired(_logloss, "logloss", labels, scores_a, scores_b, weights, level)
+
+
+def paired_normalised_entropy(
+    labels: npt.ArrayLike,
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    level: float = LEVEL,
+) -> PairedDifference:
+    """The same of the normalised entropy: the loglosses' difference over the entropy of the rate, by the delta method.
+
+    Args:
+        labels: As for ``paired_logloss``.
+        scores_a: As for ``paired_logloss``.
+        scores_b: As for ``paired_logloss``.
+        weights: As for ``paired_logloss``.
+        level: As for ``paired_logloss``.
+
+    Returns:
+        The difference; below 0 the first model is better.
+
+    Raises:
+        UndefinedMetric: All labels are equal, or no row has a weight above 0.
+        DataError: As for ``paired_logloss``.
+    """
+    return _paired(_normalised_entropy, "normalised_entropy", labels, scores_a, scores_b, weights, level)
+
+
+def paired_brier(
+    labels: npt.ArrayLike,
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    level: float = LEVEL,
+) -> PairedDifference:
+    """The same of the Brier score.
+
+    Args:
+        labels: As for ``paired_logloss``.
+        scores_a: As for ``paired_logloss``.
+        scores_b: As for ``paired_logloss``.
+        weights: As for ``paired_logloss``.
+        level: As for ``paired_logloss``.
+
+    Returns:
+        The difference; below 0 the first model is better.
+
+    Raises:
+        UndefinedMetric: No row has a weight above 0.
+        DataError: As for ``paired_logloss``.
+    """
+    return _paired(_brier, "brier", labels, scores_a, scores_b, weights, level)
+
+
+def paired_calibration_ratio(
+    labels: npt.ArrayLike,
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    level: float = LEVEL,
+) -> PairedDifference:
+    """The same of the calibration ratio: the difference of the predictions' sums over the clicks, by the delta method.
+
+    Which model is nearer to 1 is not what this says: look at both ratios for that.
+
+    Args:
+        labels: As for ``paired_logloss``.
+        scores_a: As for ``paired_logloss``.
+        scores_b: As for ``paired_logloss``.
+        weights: As for ``paired_logloss``.
+        level: As for ``paired_logloss``.
+
+    Returns:
+        The difference; above 0 the first model predicts more clicks.
+
+    Raises:
+        UndefinedMetric: No label is 1, or no row has a weight above 0.
+        DataError: As for ``paired_logloss``.
+    """
+    return _paired(_calibration_ratio, "calibration_ratio", labels, scores_a, scores_b, weights, level)
+
+
+def _logloss(rows: _Rows) -> tuple[float, Floats]:
+    differences = _losses(rows.labels, rows.first) - _losses(rows.labels, rows.second)
+    mean = rows.mean(differences)
+    return mean, differences - mean
+
+
+def _normalised_entropy(rows: _Rows) -> tuple[float, Floats]:
+    mean, deviations = _logloss(rows)
+    labels = rows.labels.astype(np.float64)
+    rate = rows.mean(labels)
+    if rows.labels.all() or not rows.labels.any():
+        raise UndefinedMetric(
+            f"normalised_entropy needs rows of both classes, but all {labels.size} labels are {int(labels[0])}"
+        )
+    entropy = -rate * math.log(rate) - (1 - rate) * math.log1p(-rate)
+    value = mean / entropy
+    slope = math.log1p(-rate) - math.log(rate)
+    return value, (deviations - value * slope * (labels - rate)) / entropy
+
+
+def _brier(rows: _Rows) -> tuple[float, Floats]:
+    first, second = (of_rows(squared_losses, rows.labels, p.astype(np.float64)) for p in (rows.first, rows.second))
+    mean = rows.mean(first - second)
+    return mean, first - second - mean
+
+
+def _calibration_ratio(rows: _Rows) -> tuple[float, Floats]:
+    if not rows.labels.any():
+        raise UndefinedMetric(f"calibration_ratio needs a positive row, but all {rows.labels.size} labels are 0")
+    rate = rows.mean(rows.labels.astype(np.float64))
+    differences = rows.first.astype(np.float64) - rows.second
+    value = rows.mean(differences) / rate
+    return value, (differences - value * rows.labels) / rate
+
+
+def _losses(labels: Labels, probabilities: Scores) -> Floats:
+    return of_rows(log_losses(probabilities.dtype), labels, probabilities.astype(np.float64))
+
+
+def _paired(
+    measure: _Measure,
+    metric: str,
+    labels: npt.ArrayLike,
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    weights: npt.ArrayLike | None,
+    level: float,
+) -> PairedDifference:
+    is_positive = checked_labels(labels)
+    first = checked_probabilities(scores_a, is_positive.size)
+    second = checked_probabilities(scores_b, is_positive.size)
+    counts = checked_weights(weights, is_positive.size)
+    if counts is None:
+        rows = _Rows(is_positive, first, second, np.ones(is_positive.size))
+    else:
+        kept = counts > 0
+        rows = _Rows(is_positive[kept], first[kept], second[kept], counts[kept])
+    number = rows.weights.size
+    if not number:
+        raise UndefinedMetric(f"{metric} needs a row with a weight above 0, and there is none")
+    value, deviations = measure(rows)
+    if number < 2:
+        return PairedDifference(value, reason=ONE_ROW)
+    squares = float(((rows.weights * deviations) ** 2).sum()) * number / (number - 1)
+    error = math.sqrt(squares) / float(rows.weights.sum())
+    interval = normal_interval(value, error, level, "variance of row differences")
+    return PairedDifference(value, interval, two_sided_p(value, error))
