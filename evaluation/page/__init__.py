@@ -1,0 +1,3 @@
+"""The evaluation as one html page that needs nothing else."""
+
+__all__ = ["page"]
