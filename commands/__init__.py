@@ -1,6 +1,8 @@
 """The command line: one short file a command."""
 
 __all__ = [
+    "compare",
+    "counterfactual",
     "dataset",
     "doctor",
     "evaluate",

@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from commands import dataset, doctor, evaluate, histories, inspect, prepare, profile, score, serve, simulate, train
+from commands import (
+    compare,
+    counterfactual,
+    dataset,
+    doctor,
+    evaluate,
+    histories,
+    inspect,
+    prepare,
+    profile,
+    score,
+    serve,
+    simulate,
+    train,
+)
 from commands._console import errors
 from common.errors import PlexrankError
 from common.versions import plexrank_version
@@ -40,6 +54,8 @@ app.command(rich_help_panel=_DATA)(profile.profile)
 app.command(rich_help_panel=_DATA)(histories.histories)
 app.command(rich_help_panel=_TRAIN)(train.train)
 app.command(rich_help_panel=_JUDGE)(evaluate.evaluate)
+app.command(rich_help_panel=_JUDGE)(compare.compare)
+app.command(rich_help_panel=_JUDGE)(counterfactual.counterfactual)
 app.command(rich_help_panel=_JUDGE)(score.score)
 app.command(rich_help_panel=_JUDGE)(inspect.inspect)
 app.command(rich_help_panel=_SERVE)(serve.serve)

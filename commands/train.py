@@ -40,10 +40,12 @@ def train(
     with progress_bar(shown=speaks()) as bar:
         outcome = run(settings, [_Display(bar), RunRecords(settings.output)], overwrite=overwrite)
     rows = [
-        [name, *(dict(report.table_rows()).get(metric, "-") for metric in _METRICS)]
+        [name, f"{report.rows:,}", *(report.metric(metric).as_text()[0] for metric in _METRICS)]
         for name, report in outcome.reports.items()
     ]
-    console.print(table(f"Epoch {outcome.best_epoch}, the best of {outcome.epochs}", ("split", *_METRICS), rows))
+    console.print(
+        table(f"Epoch {outcome.best_epoch}, the best of {outcome.epochs}", ("split", "rows", *_METRICS), rows)
+    )
     if outcome.interrupted:
         errors.print("Interrupted: the artifact holds the best epoch so far.")
     console.print(
@@ -53,7 +55,7 @@ def train(
         raise typer.Exit(130)
 
 
-_METRICS = ("rows", "auc", "logloss", "calibration_ratio")
+_METRICS = ("auc", "logloss", "calibration_ratio")
 
 
 class _Display:

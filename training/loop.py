@@ -14,7 +14,7 @@ import torch
 
 from common.errors import DataError
 from common.files import refuse_existing, resumable_folder, sha256_json
-from evaluation.report import Report
+from evaluation.report.report import Report
 from features.datasets.dataset import ClickDataset
 from features.datasets.feed import Feed
 from features.datasets.prepared import PreparedSet

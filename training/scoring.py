@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluation.report import Report, evaluate
+from evaluation.report.measure import evaluate
+from evaluation.report.report import Report
 from features.datasets.batch import Batch
 from models.ranker import Ranker
 from training.ranks import on_first, to_first

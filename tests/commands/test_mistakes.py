@@ -142,7 +142,7 @@ def test_wrong_options_of_evaluate_and_score(plexrank: Plexrank) -> None:
     assert plexrank("train", "--config", "run.yaml", "--set", "training.epochs=1").code == 0
     both = ("--artifact", "run/artifact", "--data", "prepared")
     refused(plexrank("evaluate", *both, "--split", "tset"), "no split 'tset'", "did you mean 'test'")
-    refused(plexrank("evaluate", *both, "--truth", "price"), "--truth 'price' is no kept column")
+    refused(plexrank("evaluate", *both, "--truth", "price"), "keeps no column 'price'")
     refused(plexrank("evaluate", "--artifact", "run", "--data", "prepared"), "give run/artifact")
     refused(plexrank("score", *both, "--output", "scores.txt"), "neither .parquet, .csv nor .tsv")
     refused(plexrank("score", *both, "--output", "no/scores.csv"), "no is no folder")
@@ -156,7 +156,7 @@ def test_debug_shows_the_traceback(folder: Path) -> None:
     assert "ConfigError" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["dataset", "simulate", "prepare", "train", "evaluate", "score", "serve"])
+@pytest.mark.parametrize("verb", ["dataset", "simulate", "prepare", "train", "evaluate", "compare", "score", "serve"])
 def test_help_teaches_with_an_example(plexrank: Plexrank, verb: str) -> None:
     shown = plexrank(verb, "--help")
     assert shown.code == 0

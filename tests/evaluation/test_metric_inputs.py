@@ -1,17 +1,23 @@
 """Bad inputs: every metric refuses them with one sentence that names the first bad row."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from common.errors import DataError
-from evaluation.auc import auc
-from evaluation.calibration import calibration_ratio
-from evaluation.gauc import gauc
-from evaluation.logloss import logloss
-from evaluation.report import evaluate
+from evaluation.metrics.auc import auc
+from evaluation.metrics.brier import brier
+from evaluation.metrics.calibration import calibration_ratio
+from evaluation.metrics.calibration_error import calibration_error
+from evaluation.metrics.gauc import gauc
+from evaluation.metrics.logloss import logloss
+from evaluation.metrics.normalised_entropy import normalised_entropy
+from evaluation.metrics.pr_auc import pr_auc
+from evaluation.metrics.ranking import ndcg
+from evaluation.report.measure import evaluate
 from evaluation.undefined import UndefinedMetric
 
 LABELS, SCORES = [0, 1, 0], np.array([0.1, 0.9, 0.2])
@@ -21,8 +27,18 @@ def _gauc(labels: Any, scores: Any) -> Any:
     return gauc(labels, scores, [1, 1, 1])
 
 
-RANKING: list[Callable[[Any, Any], Any]] = [auc, _gauc]
-PROBABILISTIC: list[Callable[[Any, Any], Any]] = [logloss, calibration_ratio, evaluate]
+def _ndcg(labels: Any, scores: Any) -> Any:
+    return ndcg(labels, scores, [1, 1, 1], k=2)
+
+
+RANKING: list[Callable[[Any, Any], Any]] = [auc, pr_auc, _gauc, _ndcg, evaluate]
+PROBABILISTIC: list[Callable[[Any, Any], Any]] = [
+    logloss,
+    normalised_entropy,
+    brier,
+    calibration_ratio,
+    calibration_error,
+]
 
 
 def _message(metric: Callable[..., Any], *inputs: Any) -> str:
@@ -79,7 +95,30 @@ def test_predictions_that_are_no_probabilities(metric: Callable[..., Any], bad: 
 
 
 def test_ranking_takes_scores_of_any_range() -> None:
-    assert auc(LABELS, SCORES * 1e9 - 5) == gauc(LABELS, SCORES * 1e9 - 5, [1, 1, 1]).value == 1.0
+    assert auc(LABELS, SCORES * 1e9 - 5).value == gauc(LABELS, SCORES * 1e9 - 5, [1, 1, 1]).value == 1.0
+
+
+@pytest.mark.parametrize("metric", [auc, *PROBABILISTIC, pr_auc, evaluate])
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, 2], "weights have 2 rows but labels have 3; give both for the same rows"),
+        ([[1, 2, 3]], "weights must be one-dimensional, got shape (1, 3); give one value a row"),
+        (["1", "2", "3"], "weights must be integers or floats, got <U1; convert them"),
+        ([1.0, 1.0, np.nan], "weight nan in row 2 (counted from 0) is not finite; mend the file it comes from"),
+        (
+            [1.0, 1.0, 1e61],
+            "weight 1e+61 in row 2 (counted from 0) is too extreme to compute with; scale the weights to around 1",
+        ),
+        (
+            [1.0, 1e-61, 1.0],
+            "weight 1e-61 in row 1 (counted from 0) is too extreme to compute with; scale the weights to around 1",
+        ),
+        ([1.0, -0.5, 1.0], "weight -0.5 in row 1 (counted from 0) is negative; give 0 to leave a row out"),
+    ],
+)
+def test_bad_weights(metric: Callable[..., Any], weights: Any, message: str) -> None:
+    assert _message(partial(metric, weights=weights), LABELS, SCORES) == message
 
 
 @pytest.mark.parametrize("metric", [gauc, evaluate])

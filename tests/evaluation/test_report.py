@@ -6,35 +6,74 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation.auc import auc
-from evaluation.calibration import calibration_ratio
-from evaluation.gauc import gauc
-from evaluation.logloss import logloss
-from evaluation.report import Metric, evaluate
+from common.errors import DataError
+from evaluation.metrics.auc import auc
+from evaluation.metrics.brier import brier
+from evaluation.metrics.calibration import calibration_ratio
+from evaluation.metrics.calibration_error import calibration_error
+from evaluation.metrics.gauc import gauc
+from evaluation.metrics.logloss import logloss
+from evaluation.metrics.normalised_entropy import normalised_entropy
+from evaluation.metrics.pr_auc import pr_auc
+from evaluation.metrics.ranking import hit_rate, mrr, ndcg
+from evaluation.report.measure import evaluate, report_of
+from evaluation.report.metric import Metric
+from evaluation.state.grouped_rows import GroupedRows
+from evaluation.state.score_distribution import ScoreDistribution
 
 LABELS = np.array([1, 0, 0, 1, 0, 0], np.int8)
 SCORES = np.array([0.75, 0.5, 0.25, 0.125, 0.25, 0.625], np.float32)
 GROUPS = np.array([4, 4, 4, 9, 9, -1])
-NAMES = ["auc", "logloss", "gauc", "calibration_ratio"]
+NAMES = [
+    "auc", "pr_auc", "logloss", "normalised_entropy", "brier", "calibration_ratio", "ece", "ece_equal_width", "gauc",
+]  # fmt: skip
+GROUPED = ["gauc_positives", "gauc_plain"]
 
 
 def test_report_holds_each_metrics_own_answer() -> None:
     report = evaluate(LABELS, SCORES, GROUPS)
     assert (report.rows, report.positives, report.label_rate) == (6, 2, 2 / 6)
     assert report.mean_score == 2.5 / 6
-    assert [metric.name for metric in report.metrics] == NAMES
-    assert report.metric("auc").value == auc(LABELS, SCORES)
-    assert report.metric("logloss").value == logloss(LABELS, SCORES)
-    assert report.metric("calibration_ratio").value == calibration_ratio(LABELS, SCORES) == 1.25
-    assert report.metric("gauc").value == gauc(LABELS, SCORES, GROUPS, "impressions").value
-    assert report.metric("gauc").detail == {
-        "weighting": "impressions",
-        "groups_used": 2,
-        "groups_one_class": 1,
-        "rows_used": 5,
-        "rows_one_class": 1,
+    assert [metric.name for metric in report.metrics] == NAMES + GROUPED
+    answers = {
+        "auc": auc(LABELS, SCORES),
+        "pr_auc": pr_auc(LABELS, SCORES),
+        "logloss": logloss(LABELS, SCORES),
+        "normalised_entropy": normalised_entropy(LABELS, SCORES),
+        "brier": brier(LABELS, SCORES),
+        "calibration_ratio": calibration_ratio(LABELS, SCORES),
+        "ece": calibration_error(LABELS, SCORES),
+        "ece_equal_width": calibration_error(LABELS, SCORES, binning="width"),
+        "gauc": gauc(LABELS, SCORES, GROUPS),
+        "gauc_positives": gauc(LABELS, SCORES, GROUPS, weighting="positives"),
+        "gauc_plain": gauc(LABELS, SCORES, GROUPS, weighting="plain"),
     }
-    assert all(metric.reason is None for metric in report.metrics)
+    for name, answer in answers.items():
+        found = report.metric(name)
+        assert (found.value, found.interval, found.reason) == (answer.value, answer.interval, answer.reason)
+        assert found.detail == answer.detail
+
+
+def test_weights_reach_every_metric() -> None:
+    weights = np.array([1, 2, 0.5, 3, 0, 1])
+    report = evaluate(LABELS, SCORES, GROUPS, weights)
+    assert (report.rows, report.positives) == (5, 4.0)
+    assert report.label_rate == 4 / 7.5
+    assert report.mean_score == pytest.approx(np.average(SCORES, weights=weights))
+    assert report.metric("auc").value == auc(LABELS, SCORES, weights).value
+    assert report.metric("gauc").value == gauc(LABELS, SCORES, GROUPS, weights).value
+
+
+def test_no_rows_are_refused() -> None:
+    with pytest.raises(DataError, match="there are no rows to evaluate"):
+        report_of(ScoreDistribution())
+
+
+def test_k_names_the_metrics_of_requests() -> None:
+    report = report_of(ScoreDistribution.of(LABELS, SCORES), requests=GroupedRows.of(LABELS, SCORES, GROUPS), k=2)
+    assert report.metric("ndcg@2").value == ndcg(LABELS, SCORES, GROUPS, k=2).value
+    assert report.metric("mrr").value == mrr(LABELS, SCORES, GROUPS).value
+    assert report.metric("hit_rate@2").value == hit_rate(LABELS, SCORES, GROUPS, k=2).value
 
 
 def test_undefined_metrics_keep_their_reason_and_leave_the_others() -> None:
@@ -82,9 +121,12 @@ def test_json_holds_every_field() -> None:
     assert list(document) == ["rows", "positives", "label_rate", "mean_score", "metrics"]
     assert list(document["metrics"]) == NAMES
     assert document["rows"] == 6
-    assert document["metrics"]["calibration_ratio"] == {"value": 1.25, "reason": None, "detail": {}}
+    ratio = document["metrics"]["calibration_ratio"]
+    assert list(ratio) == ["value", "interval", "reason", "detail"]
+    assert (ratio["value"], ratio["interval"]["level"]) == (1.25, 0.95)
     assert document["metrics"]["gauc"] == {
         "value": None,
+        "interval": None,
         "reason": "gauc needs a group for each row, and none is declared",
         "detail": {},
     }
@@ -94,19 +136,17 @@ def test_table_rows_are_formatted_text() -> None:
     labels = np.tile(LABELS, 300)
     # Each copy of the six rows has groups of its own.
     groups = np.tile(GROUPS, 300) + 100 * np.repeat(np.arange(300), 6)
-    assert evaluate(labels, np.tile(SCORES, 300), groups).table_rows() == [
-        ("rows", "1,800"),
-        ("positives", "600"),
-        ("label_rate", "0.33333"),
-        ("mean_score", "0.41667"),
-        ("auc", "0.50000"),
-        ("logloss", f"{logloss(LABELS, SCORES):.5f}"),
-        ("gauc", "0.60000 (600 groups; 300 of one class left out)"),
-        ("calibration_ratio", "1.25000"),
-    ]
+    rows = {name: rest for name, *rest in evaluate(labels, np.tile(SCORES, 300), groups).table_rows()}
+    assert rows["rows"] == ["1,800", "", ""]
+    assert rows["label_rate"] == ["0.33333", "", ""]
+    assert rows["calibration_ratio"][0] == "1.25000"
+    interval = gauc(labels, np.tile(SCORES, 300), groups).interval
+    assert interval is not None
+    assert rows["gauc"][:2] == ["0.60000", f"{interval.low:.5f} to {interval.high:.5f}"]
+    assert "groups used 600, groups one class 300" in rows["gauc"][2]
 
 
 def test_table_rows_say_why_a_value_is_missing() -> None:
-    rows = dict(evaluate([1, 1], np.array([0.5, 0.5])).table_rows())
-    assert rows["auc"] == "undefined: auc needs rows of both classes, but all 2 labels are 1"
-    assert rows["calibration_ratio"] == "0.50000"
+    rows = {name: rest for name, *rest in evaluate([1, 1], np.array([0.5, 0.5])).table_rows()}
+    assert rows["auc"] == ["undefined", "auc needs rows of both classes, but all 2 labels are 1", ""]
+    assert rows["calibration_ratio"][0] == "0.50000"

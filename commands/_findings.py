@@ -1,0 +1,148 @@
+"""How evaluate and compare show what they found: tables, json, a page, an exit code."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.markup import escape
+
+from commands._console import console, errors, table
+from common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from evaluation.report.comparison import Comparison, Difference
+    from evaluation.report.evaluation import Evaluation
+    from evaluation.report.gate import Outcome
+    from evaluation.report.report import Report
+    from evaluation.report.slices import SliceTable
+
+_LINES = 20  # of a table of slices, in the terminal
+_BROKEN = 1  # exit code of a broken rule
+
+
+def check_outputs(json_: Path | None, page: Path | None) -> None:
+    """Refuse, before long work, files that cannot be written after it.
+
+    Raises:
+        ConfigError: A file is a folder, lies in none, or has the wrong ending.
+    """
+    if page is not None and page.suffix != ".html":
+        raise ConfigError(f"{page} is no .html; name it so")
+    for path in (json_, page):
+        if path is None or path == Path("-"):
+            continue
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder; name a file")
+        if not path.parent.is_dir():
+            raise ConfigError(f"{path.parent} is no folder; create it, or choose another")
+
+
+def show_evaluation(evaluation: "Evaluation", more: Sequence[tuple[str, str, str, str]] = ()) -> None:
+    """Print the metrics and the slices."""
+    level = 100 * next((m.interval.level for m in evaluation.report.metrics if m.interval is not None), 0.95)
+    console.print(
+        table(
+            escape(evaluation.title),
+            ("metric", "value", f"{level:g} % interval", "rests on"),
+            [tuple(map(escape, row)) for row in (*evaluation.report.table_rows(), *more)],
+        )
+    )
+    for some in (*evaluation.slices, *([] if evaluation.times is None else [evaluation.times])):
+        _show_slices(some)
+
+
+def show_reports(reports: "Mapping[str, Report]") -> None:
+    """Print the metrics of several models side by side."""
+    names = [metric.name for metric in next(iter(reports.values())).metrics]
+    rows = [(name, *(_metric_cell(report.metric(name).as_text()) for report in reports.values())) for name in names]
+    console.print(table("metrics", ("metric", *map(escape, reports)), rows))
+
+
+def show_comparison(comparison: "Comparison") -> None:
+    """Print the differences, the slices that differ, and the verdict."""
+    found = {(d.metric, d.first, d.second): d for d in comparison.differences}
+    metrics = list(dict.fromkeys(d.metric for d in comparison.differences))
+    if len(comparison.names) == 2:
+        first, second = comparison.names
+        pairs = [(metric, found[metric, first, second]) for metric in metrics]
+        lines = [(metric, _cell(d), "" if d.p_value is None else f"{d.p_value:.2g}") for metric, d in pairs]
+        console.print(table(escape(f"{first} less {second}"), ("metric", "difference", "p"), lines))
+    else:
+        for metric in metrics:
+            rows = [
+                (escape(first), *(_cell(found.get((metric, first, second))) for second in comparison.names))
+                for first in comparison.names
+            ]
+            console.print(table(f"{metric}: row less column", ("", *map(escape, comparison.names)), rows))
+    differing = [
+        (f"{column} {value}", f"{d.first} less {d.second}", d.metric, _cell(d))
+        for column, value, d in comparison.slices
+        if d.interval is not None and not d.interval.holds(0.0)
+    ]
+    if comparison.slices:
+        shown = [tuple(map(escape, row)) for row in differing[:_LINES]]
+        title = f"slices that differ: {len(differing):,} of {len(comparison.slices):,} looked at, chance allowed for"
+        console.print(table(title, ("slice", "models", "metric", "difference"), shown, numbers=False))
+    console.print(escape(comparison.verdict), soft_wrap=True, highlight=False)
+
+
+def show_outcomes(outcomes: "Sequence[Outcome]") -> None:
+    """Print what became of each rule."""
+    rows = [
+        ("[green]kept[/]" if some.passed else "[bold red]broken[/]", escape(some.rule), escape(some.found))
+        for some in outcomes
+    ]
+    console.print(table("gate", ("", "rule", "found"), rows, numbers=False))
+
+
+def write(document: Mapping[str, Any], json_: Path | None, page: Path | None, html: str | None) -> None:
+    """Write the json and the page that were asked for, and say so."""
+    from common.files import write_json, write_text
+
+    if json_ is not None and json_ != Path("-"):
+        write_json(json_, document)
+        errors.print(f"Wrote {json_}.", highlight=False)
+    if page is not None and html is not None:
+        write_text(page, html)
+        errors.print(f"Wrote {page}.", highlight=False)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print strict json."""
+    print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def exit_code(outcomes: "Sequence[Outcome]") -> None:
+    """Exit with 1 where a rule is broken."""
+    if not all(some.passed for some in outcomes):
+        raise typer.Exit(_BROKEN)
+
+
+def _show_slices(found: "SliceTable") -> None:
+    rows = []
+    for some in found.slices[:_LINES]:
+        cells = [_metric_cell(some.metric(name).as_text()) for name in ("auc", "calibration_ratio")]
+        flags = ", ".join(some.flagged)
+        rows.append((escape(some.value), f"{some.rows:,}", f"{some.label_rate:.5f}", *cells, flags))
+    more = len(found.slices) - _LINES + found.left_out
+    title = f"by {found.column}" + (f" ({max(more, 0):,} more are in --json and --report)" if more > 0 else "")
+    headers = (found.column, "rows", "label_rate", "auc", "calibration_ratio", "beyond chance")
+    console.print(table(escape(title), tuple(map(escape, headers)), rows))
+
+
+def _metric_cell(text: tuple[str, str]) -> str:
+    value, interval = text
+    return value if value == "undefined" or not interval else f"{value} ({interval})"
+
+
+def _cell(difference: "Difference | None") -> str:
+    if difference is None:
+        return ""
+    if difference.value is None:
+        return "undefined"
+    if difference.interval is None:
+        return f"{difference.value:+.5f}"
+    low, high = difference.interval.low, difference.interval.high
+    return f"{difference.value:+.5f} ({low:+.5f} to {high:+.5f})"
