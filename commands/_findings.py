@@ -65,7 +65,8 @@ def show_comparison(comparison: "Comparison") -> None:
     found = {(d.metric, d.first, d.second): d for d in comparison.differences}
     metrics = list(dict.fromkeys(d.metric for d in comparison.differences))
     if len(comparison.names) == 2:
-        first, second = comparison.names
+        second = comparison.live
+        first = next(name for name in comparison.names if name != second)
         pairs = [(metric, found[metric, first, second]) for metric in metrics]
         lines = [(metric, _cell(d), "" if d.p_value is None else f"{d.p_value:.2g}") for metric, d in pairs]
         console.print(table(escape(f"{first} less {second}"), ("metric", "difference", "p"), lines))

@@ -55,7 +55,7 @@ def train(
         raise typer.Exit(130)
 
 
-_METRICS = ("auc", "logloss", "calibration_ratio")
+_METRICS = ("auc", "gauc", "logloss", "calibration_ratio")
 
 
 class _Display:
@@ -91,7 +91,7 @@ class _Display:
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
-        valid = ", ".join(f"{name} {value:.5f}" for name, value in record.valid.items())
+        valid = ", ".join(f"{name} {record.valid[name]:.5f}" for name in _METRICS if name in record.valid)
         self._bar.console.print(
             f"epoch {record.epoch}: train loss {record.train_loss:.5f}, valid {valid}; lr {record.learning_rate:.1g}, "
             f"{record.samples_per_second:,.0f} samples/s{'' if record.gained else ' (no gain)'}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TypeAlias
 
 from evaluation.interval import Interval
@@ -24,7 +23,7 @@ class Estimate:
     value: float
     interval: Interval | None = None
     reason: str | None = None
-    detail: Detail = field(default_factory=lambda: MappingProxyType({}))
+    detail: Detail = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,9 @@ def slice_rows(comparison: Comparison) -> list[SliceRow]:
 
 
 def comparison_plot(comparison: Comparison) -> Plot:
-    """A forest plot of the AUC's paired differences, each pair once."""
-    order = {name: place for place, name in enumerate(comparison.names)}
+    """A forest plot of the AUC's paired differences, each pair once, the live model always the second."""
+    others = [name for name in comparison.names if name != comparison.live]
+    order = {name: place for place, name in enumerate([*others, comparison.live])}
     pairs = [some for some in comparison.differences if some.metric == "auc" and order[some.first] < order[some.second]]
     title = "Differences of AUC"
     reading = (

@@ -113,6 +113,7 @@ class Comparer:
             names=self._names,
             differences=differences,
             slices=tuple(difference for some in self._slices for difference in self._in_slices(some, progress)),
+            live=self._names[self._live],
             best=best,
             verdict=sentence,
         )

@@ -37,6 +37,7 @@ class Comparison:
         names: The models, in the order given.
         differences: Of each ordered pair of models and each metric.
         slices: Differences by ``(column, value)``, with intervals that hold for all slices of a column at once.
+        live: The model that serves now.
         best: The model that goes live, or stays so.
         verdict: One sentence: which one that is, and on what evidence.
     """
@@ -44,6 +45,7 @@ class Comparison:
     names: tuple[str, ...]
     differences: tuple[Difference, ...]
     slices: tuple[tuple[str, str, Difference], ...]
+    live: str
     best: str
     verdict: str
 
@@ -55,6 +57,7 @@ class Comparison:
             "slices": [
                 {"column": column, "slice": value, **asdict(difference)} for column, value, difference in self.slices
             ],
+            "live": self.live,
             "best": self.best,
             "verdict": self.verdict,
         }

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from evaluation.estimate import Detail, Estimate
@@ -26,7 +25,7 @@ class Metric:
     value: float | None
     interval: Interval | None = None
     reason: str | None = None
-    detail: Detail = field(default_factory=lambda: MappingProxyType({}))
+    detail: Detail = field(default_factory=dict)
 
     @classmethod
     def measure(cls, name: str, compute: Callable[[], Estimate]) -> "Metric":

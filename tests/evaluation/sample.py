@@ -76,7 +76,7 @@ def comparison(names: tuple[str, ...] = ("finalmlp", "dcnv2", "lr")) -> Comparis
         for value, gap in (("phone", 0.012), ("tablet", -0.001), ("desktop", -0.014))
     )
     verdict = f"{names[0]} goes live: its AUC is 0.00800 above that of {names[-1]} (95 % interval 0.00500 to 0.01100)."
-    return Comparison(names, tuple(differences), by_slice, names[0], verdict)
+    return Comparison(names, tuple(differences), by_slice, names[-1], names[0], verdict)
 
 
 def judged(

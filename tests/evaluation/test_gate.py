@@ -52,7 +52,7 @@ EVALUATION = Evaluation(
 def _compared(metric: str, value: float, low: float, high: float) -> Comparison:
     difference = Difference(metric, "new", "old", value, _interval(low, high), 0.5)
     slices = (("country", "de", difference),)
-    return Comparison(("new", "old"), (difference,), slices, "old", "old stays live.")
+    return Comparison(("new", "old"), (difference,), slices, "old", "old", "old stays live.")
 
 
 def _judged(folder: Path, *rules: dict[str, object], comparison: Comparison | None = None) -> tuple[Outcome, ...]:
@@ -128,7 +128,7 @@ def test_against_another_model(
 
 def test_a_difference_without_interval_does_not_pass(tmp_path: Path) -> None:
     difference = Difference("auc", "new", "old", None, reason="all labels are 0")
-    comparison = Comparison(("new", "old"), (difference,), (), "old", "old stays live.")
+    comparison = Comparison(("new", "old"), (difference,), (), "old", "old", "old stays live.")
     (outcome,) = _judged(tmp_path, {"metric": "auc", "versus_other": "not_worse"}, comparison=comparison)
     assert outcome == Outcome("auc is not shown to be worse than that of old", False, "undefined (all labels are 0)")
 
