@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -89,9 +88,9 @@ class ProbabilityRows:
         return math.sqrt(math.fsum(squares) * self.count / (self.count - 1)) / self.mass
 
     def normal(
-        self, value: float, error: float, level: float, method: str, detail: Detail = MappingProxyType({})
+        self, value: float, error: float, level: float, method: str, detail: Detail | None = None
     ) -> Estimate:
         """A value with its normal interval, or with the reason why one row gives none."""
         if self.count < 2:
-            return Estimate(value, reason=ONE_ROW, detail=detail)
-        return Estimate(value, normal_interval(value, error, level, method), detail=detail)
+            return Estimate(value, reason=ONE_ROW, detail=detail or {})
+        return Estimate(value, normal_interval(value, error, level, method), detail=detail or {})

@@ -1,6 +1,7 @@
 """The report: every metric, or the reason why it has no value, as text and as strict JSON."""
 
 import json
+import pickle
 from typing import Any
 
 import numpy as np
@@ -150,3 +151,8 @@ def test_table_rows_say_why_a_value_is_missing() -> None:
     rows = {name: rest for name, *rest in evaluate([1, 1], np.array([0.5, 0.5])).table_rows()}
     assert rows["auc"] == ["undefined", "auc needs rows of both classes, but all 2 labels are 1", ""]
     assert rows["calibration_ratio"][0] == "0.50000"
+
+
+def test_a_report_travels_between_processes() -> None:
+    report = evaluate(LABELS, SCORES, GROUPS)
+    assert pickle.loads(pickle.dumps(report)) == report
