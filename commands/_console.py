@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -60,7 +61,7 @@ def phases() -> Iterator[Callable[[str, int, int], None]]:
 
         def show(phase: str, done: int, total: int) -> None:
             if phase not in tasks:
-                tasks[phase] = bar.add_task(phase, total=total, note="")
+                tasks[phase] = bar.add_task(escape(phase), total=total, note="")
                 started[phase] = time.perf_counter(), done
             since, first = started[phase]
             speed = (done - first) / max(time.perf_counter() - since, 1e-9)

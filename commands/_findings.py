@@ -1,6 +1,7 @@
 """How evaluate and compare show what they found: tables, json, a page, an exit code."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from rich.markup import escape
 
 from commands._console import console, errors, table
 from common.errors import ConfigError
+from common.text import printable
 
 if TYPE_CHECKING:
     from evaluation.report.comparison import Comparison, Difference
@@ -28,15 +30,17 @@ def check_outputs(json_: Path | None, page: Path | None) -> None:
     Raises:
         ConfigError: A file is a folder, lies in none, or has the wrong ending.
     """
-    if page is not None and page.suffix != ".html":
-        raise ConfigError(f"{page} is no .html; name it so")
-    for path in (json_, page):
-        if path is None or path == Path("-"):
+    for path, suffix in ((None if json_ == Path("-") else json_, ".json"), (page, ".html")):
+        if path is None or (path.exists() and not path.is_dir() and not path.is_file()):  # a pipe or a device
             continue
         if path.is_dir():
             raise ConfigError(f"{path} is a folder; name a file")
+        if path.suffix != suffix:
+            raise ConfigError(f"{path} is no {suffix}; name it so")
         if not path.parent.is_dir():
             raise ConfigError(f"{path.parent} is no folder; create it, or choose another")
+        if not os.access(path.parent, os.W_OK):
+            raise ConfigError(f"{path.parent} cannot be written to; choose another folder")
 
 
 def show_evaluation(evaluation: "Evaluation", more: Sequence[tuple[str, str, str, str]] = ()) -> None:
@@ -68,7 +72,14 @@ def show_comparison(comparison: "Comparison") -> None:
         second = comparison.live
         first = next(name for name in comparison.names if name != second)
         pairs = [(metric, found[metric, first, second]) for metric in metrics]
-        lines = [(metric, _cell(d), "" if d.p_value is None else f"{d.p_value:.2g}") for metric, d in pairs]
+        lines = [
+            (
+                metric,
+                escape(_cell(d) + (f" ({d.reason})" if d.reason else "")),
+                "" if d.p_value is None else f"{d.p_value:.2g}",
+            )
+            for metric, d in pairs
+        ]
         console.print(table(escape(f"{first} less {second}"), ("metric", "difference", "p"), lines))
     else:
         for metric in metrics:
@@ -78,14 +89,15 @@ def show_comparison(comparison: "Comparison") -> None:
             ]
             console.print(table(f"{metric}: row less column", ("", *map(escape, comparison.names)), rows))
     differing = [
-        (f"{column} {value}", f"{d.first} less {d.second}", d.metric, _cell(d))
+        (f"{column} {printable(value)}", f"{d.first} less {d.second}", d.metric, _cell(d))
         for column, value, d in comparison.slices
         if d.interval is not None and not d.interval.holds(0.0)
     ]
     if comparison.slices:
         shown = [tuple(map(escape, row)) for row in differing[:_LINES]]
         title = f"slices that differ: {len(differing):,} of {len(comparison.slices):,} looked at, chance allowed for"
-        console.print(table(title, ("slice", "models", "metric", "difference"), shown, numbers=False))
+        headers = ("slice", "models", "metric", "difference")
+        console.print(table(title, headers, shown, numbers=False) if shown else title)
     console.print(escape(comparison.verdict), soft_wrap=True, highlight=False)
 
 
@@ -126,9 +138,11 @@ def _show_slices(found: "SliceTable") -> None:
     for some in found.slices[:_LINES]:
         cells = [_metric_cell(some.metric(name).as_text()) for name in ("auc", "calibration_ratio")]
         flags = ", ".join(some.flagged)
-        rows.append((escape(some.value), f"{some.rows:,}", f"{some.label_rate:.5f}", *cells, flags))
-    more = len(found.slices) - _LINES + found.left_out
-    title = f"by {found.column}" + (f" ({max(more, 0):,} more are in --json and --report)" if more > 0 else "")
+        rows.append((escape(printable(some.value)), f"{some.rows:,}", f"{some.label_rate:.5f}", *cells, flags))
+    more = len(found.slices) - len(rows)
+    title = f"by {found.column}"
+    title += f", {more:,} more are in --json and --report" if more else ""
+    title += f", {found.left_out:,} are left out: give more --slices" if found.left_out else ""
     headers = (found.column, "rows", "label_rate", "auc", "calibration_ratio", "beyond chance")
     console.print(table(escape(title), tuple(map(escape, headers)), rows))
 

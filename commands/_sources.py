@@ -111,7 +111,13 @@ class Scoring:
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """Paths of several models without what all of them begin and end with: ``runs/a/artifact`` becomes ``a``."""
+    """Paths of several models without what all of them begin and end with: ``runs/a/artifact`` becomes ``a``.
+
+    Raises:
+        ConfigError: Two are the same.
+    """
+    if len(set(map(Path, paths))) < len(paths):
+        raise ConfigError("a model is given twice, and differs from itself in nothing; give each once")
     parts = [Path(path).parts for path in paths]
     shortest = min(len(some) for some in parts) - 1
     start = next((i for i in range(shortest) if len({some[i] for some in parts}) > 1), shortest)

@@ -58,8 +58,7 @@ def compare(
 
     if len(models) < 2:
         raise ConfigError("one model cannot be compared; give two or more, or use plexrank evaluate")
-    if len(set(models)) < len(models):
-        raise ConfigError("a model is given twice; give each once")
+    names = short_names(models)
     _findings.check_outputs(json_, report)
     scoring = Scoring(data, split, table)
     columns = Columns(
@@ -72,12 +71,12 @@ def compare(
     if bootstrap and columns.group is None:
         raise ConfigError("--bootstrap draws groups, and none is declared; add --group")
     wanted = Wanted(level=level, most_slices=slices, replicates=bootstrap, seed=seed, memory_mb=memory_mb)
-    names = short_names(models)
     comparer = Comparer(names, columns, wanted, live=0, metric=metric)
     sources = [
         scoring.open([model], columns if i == 0 else columns.scores_only, key or ()) for i, model in enumerate(models)
     ]
-    evaluators = [Evaluator(columns, wanted) for _ in models]
+    share = dataclasses.replace(wanted, memory_mb=max(memory_mb // len(models), 1))
+    evaluators = [Evaluator(columns, share) for _ in models]
     with phases() as progress:
         done = 0
         for rows in aligned(sources, columns, key or ()):

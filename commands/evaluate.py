@@ -57,7 +57,8 @@ def evaluate(
     independent (AUC's is DeLong's); those of --bootstrap know that a user's rows belong together.
 
     A file for --gate:  {rules: [{metric: auc, at_least: 0.75}, {metric: auc, versus_other: not_worse},
-    {metric: calibration_ratio, at_least: 0.9, at_most: 1.1, column: country}]}
+    {metric: calibration_ratio, at_least: 0.9, at_most: 1.1, column: country}]}; by: interval holds the whole interval
+    to the bounds, and versus_other may also be better, or within with a margin.
 
     Example: plexrank evaluate --artifact runs/today/artifact --data prepared --report report.html
 
@@ -70,7 +71,7 @@ def evaluate(
     from evaluation.page.page import page
     from evaluation.report.comparer import Comparer
     from evaluation.report.evaluator import Evaluator, Wanted
-    from evaluation.report.gate import judge, load_rules
+    from evaluation.report.gate import judge, load_rules, require_measured
     from evaluation.report.metric import Metric
     from evaluation.rows.aligned import aligned
     from evaluation.rows.columns import Columns
@@ -94,6 +95,11 @@ def evaluate(
     )
     if bootstrap and columns.group is None:
         raise ConfigError("--bootstrap draws groups, and none is declared; add --group")
+    if rules is not None:
+        require_measured(rules, columns.slices, compared=compare is not None)
+    wanted = Wanted(
+        level=level, k=k, most_slices=slices, span=span, replicates=bootstrap, seed=seed, memory_mb=memory_mb
+    )
     sources: list[Source] = [
         scoring.open(predictions or [], columns, key or ())
         if artifact is None
@@ -101,9 +107,6 @@ def evaluate(
     ]
     if compare is not None:
         sources.append(scoring.open([compare], columns.scores_only, key or ()))
-    wanted = Wanted(
-        level=level, k=k, most_slices=slices, span=span, replicates=bootstrap, seed=seed, memory_mb=memory_mb
-    )
     evaluator = Evaluator(columns, wanted)
     names = short_names([source.name for source in sources])
     comparer = None if compare is None else Comparer(names, columns, wanted, live=1)
@@ -124,11 +127,13 @@ def evaluate(
 
     facts = facts_of(sources[0])
     document = {**facts, **evaluation.to_json_dict()}
-    more = []
+    about, more = dict(facts), []
     if truth is not None:
         best = Metric.measure("attainable_auc", lambda: auc_of(attainable, level=level))
         document["attainable_auc"] = best.value
-        more.append((best.name, *best.as_text(), "the AUC of the true probabilities"))
+        value, rest = best.as_text()
+        about["attainable AUC"] = f"{value} ({rest})"
+        more.append((best.name, value, rest, "the AUC of the true probabilities"))
     if comparison is not None:
         document["comparison"] = comparison.to_json_dict()
     if rules is not None:
@@ -141,5 +146,5 @@ def evaluate(
             _findings.show_comparison(comparison)
         if outcomes:
             _findings.show_outcomes(outcomes)
-    _findings.write(document, json_, report, None if report is None else page(evaluation, comparison, outcomes, facts))
+    _findings.write(document, json_, report, None if report is None else page(evaluation, comparison, outcomes, about))
     _findings.exit_code(outcomes)

@@ -12,8 +12,8 @@ Scores: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Groups: TypeAlias = npt.NDArray[np.integer[Any]]
 Weights: TypeAlias = npt.NDArray[np.float64]
 
-HEAVIEST = 1e60
-"""Weights stay below this, and above its inverse, so that products of two and squares fit float64."""
+LIGHTEST, HEAVIEST = np.float64(1e-60), np.float64(1e60)
+"""Weights above 0 lie between these, so that products of two and squares fit float64."""
 
 
 def checked_labels(labels: npt.ArrayLike) -> Labels:
@@ -123,7 +123,7 @@ def checked_weights(weights: npt.ArrayLike | None, rows: int) -> Weights | None:
         raise DataError(f"weights must be integers or floats, got {array.dtype}; convert them")
     _refuse_first(array, ~np.isfinite(array), "weight", "is not finite; mend the file it comes from")
     _refuse_first(array, array < 0, "weight", "is negative; give 0 to leave a row out")
-    extreme = (array > HEAVIEST) | ((array > 0) & (array < 1 / HEAVIEST))
+    extreme = (array > HEAVIEST) | ((array > 0) & (array < LIGHTEST))
     _refuse_first(array, extreme, "weight", "is too extreme to compute with; scale the weights to around 1")
     return array.astype(np.float64, copy=False)
 

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from evaluation.interval import Interval
+from evaluation.interval import Interval, normal_interval, two_sided_p
 
 Detail: TypeAlias = Mapping[str, int | float | str]
+
+ALIKE = "all rows contribute alike, so nothing tells how far the value may be off"
+"""Why there is no interval where the standard error is 0."""
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,25 @@ class PairedDifference:
     interval: Interval | None = None
     p_value: float | None = None
     reason: str | None = None
+
+
+def is_alike(value: float, error: float) -> bool:
+    """Whether a standard error is 0 up to rounding, so that nothing is known of how far a value may be off."""
+    return error <= 1e-12 * abs(value)
+
+
+def normal_difference(value: float, error: float, level: float, method: str, *, alike: str = ALIKE) -> PairedDifference:
+    """A difference with its normal interval and test, or with the reason why it has neither.
+
+    Two models that do not differ in any row have the interval from 0 to 0 and the p-value 1.
+
+    Args:
+        value: The difference.
+        error: Its standard error, at least 0.
+        level: Confidence level.
+        method: What the standard error is.
+        alike: The reason where it is 0 but the difference is not.
+    """
+    if value and is_alike(value, error):
+        return PairedDifference(value, reason=alike)
+    return PairedDifference(value, normal_interval(value, error, level, method), two_sided_p(value, error))

@@ -31,15 +31,29 @@ class Interval:
         return self.low <= value <= self.high
 
 
-def quantile(level: float) -> float:
-    """How many standard errors a two-sided normal interval reaches: 1.96 at level .95.
+def quantile(level: float, freedom: float = math.inf) -> float:
+    """How many standard errors a two-sided interval reaches: 1.96 at level .95, and more for few degrees of freedom.
+
+    Student's t by its expansion around the normal quantile (Abramowitz and Stegun 1964, 26.7.5). At level .95 it is
+    11 % too low at 1 degree of freedom, .8 % at 2 and less beyond; at level .999 17 % at 2, 4 % at 3 and .5 % at 5.
+
+    Args:
+        level: Confidence level.
+        freedom: Degrees of freedom of the standard error; fewer than 1 count as 1.
 
     Raises:
         ConfigError: The level is not strictly between 0 and 1.
     """
     if not 0 < level < 1:
         raise ConfigError(f"a confidence level must be between 0 and 1, got {level}; 0.95 is common")
-    return NormalDist().inv_cdf((1 + level) / 2)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / max(freedom, 1.0) ** power for power, term in enumerate(terms, 1))
 
 
 def normal_interval(value: float, error: float, level: float, method: str) -> Interval:
@@ -55,7 +69,7 @@ def normal_interval(value: float, error: float, level: float, method: str) -> In
     return Interval(value - reach, value + reach, level, method)
 
 
-def logit_interval(value: float, error: float, level: float, method: str) -> Interval:
+def logit_interval(value: float, error: float, level: float, method: str, freedom: float = math.inf) -> Interval:
     """A normal interval of ``ln(value / (1 - value))``, brought back, so that it never leaves (0, 1).
 
     The standard error of the logit is ``error / (value (1 - value))`` by the delta method. Close to 0 and 1 it covers
@@ -66,9 +80,10 @@ def logit_interval(value: float, error: float, level: float, method: str) -> Int
         error: Its standard error, at least 0.
         level: Confidence level.
         method: What the standard error is; ``, logit`` is put behind it.
+        freedom: Degrees of freedom of the standard error, for ``quantile``.
     """
     middle = math.log(value / (1 - value))
-    reach = quantile(level) * error / (value * (1 - value))
+    reach = quantile(level, freedom) * error / (value * (1 - value))
     return Interval(_logistic(middle - reach), _logistic(middle + reach), level, f"{method}, logit")
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from common.errors import DataError
 from evaluation.counterfactual.logged_rows import LoggedRows
 from evaluation.rows.columns import Columns
-from evaluation.rows.rows import Rows
+from evaluation.rows.rows import Rows, plain
 from evaluation.rows.source import Source
 
 Policy = Callable[[npt.NDArray[np.integer], npt.NDArray[np.floating]], npt.NDArray[np.float64]]
@@ -51,6 +51,7 @@ def candidates_of(
     for frame, where in source.frames():
         if not frame.height:
             continue
+        frame = pl.DataFrame([plain(series, where) for series in frame])
         # What was not shown has no label and no propensity.
         is_shown = pl.col(shown).cast(pl.Float64, strict=False) == 1
         filled = frame.with_columns(

@@ -4,7 +4,7 @@ import numpy.typing as npt
 
 from evaluation.counterfactual.logged_rows import WEIGHTED_LABEL, LoggedRows
 from evaluation.estimate import Estimate
-from evaluation.interval import LEVEL
+from evaluation.interval import LEVEL, log_interval
 
 
 def ips(
@@ -15,11 +15,11 @@ def ips(
     clip: float | None = None,
     level: float = LEVEL,
 ) -> Estimate:
-    """The target policy's click rate, ``mean(w y)`` (Horvitz and Thompson 1952), with a normal interval.
+    """The target policy's click rate, ``mean(w y)`` (Horvitz and Thompson 1952).
 
     Unbiased where the propensities are right and the logging policy could show all that the target policy would; what
     it never shows is missing from the estimate without a trace in the rows, so that the estimate is then too low. It
-    may lie above 1.
+    may lie above 1. The interval is normal on the scale of the logarithm.
 
     Args:
         labels: 1 where the shown candidate was clicked, else 0, shape ``(rows,)``.
@@ -43,4 +43,5 @@ def ips_of(log: LoggedRows, *, level: float = LEVEL) -> Estimate:
         UndefinedMetric: There are no rows, or all target probabilities are 0.
     """
     log.require_support("ips")
-    return log.estimate(log.mean(WEIGHTED_LABEL), WEIGHTED_LABEL, method="variance of rows", level=level)
+    value = log.mean(WEIGHTED_LABEL)
+    return log.estimate(value, WEIGHTED_LABEL, method="variance of rows", level=level, interval=log_interval)

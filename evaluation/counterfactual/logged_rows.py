@@ -1,16 +1,17 @@
 """What a log of shown candidates tells of another policy: sums that grow chunk by chunk and merge."""
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import ConfigError, DataError
-from evaluation._inputs import checked_labels, checked_scores
+from evaluation._inputs import HEAVIEST, LIGHTEST, checked_labels, checked_scores
 from evaluation.counterfactual._moments import Moments
-from evaluation.estimate import Estimate
-from evaluation.interval import LEVEL, normal_interval
+from evaluation.estimate import ALIKE, Estimate, is_alike
+from evaluation.interval import LEVEL, Interval, normal_interval
 from evaluation.undefined import UndefinedMetric
 
 # The columns of the moments.
@@ -24,8 +25,9 @@ _PREDICTIONS: Final = (
 class LoggedRows:
     """Rows of a log, one a shown candidate, weighted by how much likelier the target policy would have shown it.
 
-    A row's weight is ``target probability / logged propensity``. Only the number of rows, means and covariances are
-    kept, a few hundred bytes; another order of rows, chunks or merges changes only their last digits.
+    A row's weight is ``target probability / logged propensity``; one below 1e-60 counts as 0. Only the number of
+    rows, means and covariances are kept, a few hundred bytes; another order of rows, chunks or merges changes only
+    their last digits.
 
     Args:
         clip: Weights above this are cut down to it: less variance, but estimates that tend to be too low. None leaves
@@ -82,7 +84,8 @@ class LoggedRows:
             predicted_target: That model's mean click probability over the target policy's choice for this request.
 
         Raises:
-            DataError: The inputs break one of the rules above, or predictions come with some of the rows only.
+            DataError: The inputs break one of the rules above, a weight or a prediction is beyond 1e60, or predictions
+                come with some of the rows only.
         """
         is_positive = checked_labels(labels)
         rows = is_positive.size
@@ -93,14 +96,19 @@ class LoggedRows:
         if (predicted is None) != (predicted_target is None) or self._predicted is (predicted is None):
             raise DataError(_PREDICTIONS)
 
-        raw = target.astype(np.float64) / logged
+        with np.errstate(over="ignore"):
+            raw = target.astype(np.float64) / logged
+        _require(logged, raw <= HEAVIEST, "propensity", "makes a weight too great to compute with; mend the log")
+        raw[raw < LIGHTEST] = 0  # their squares would vanish
         weights = raw if self.clip is None else np.minimum(raw, self.clip)
         columns = np.zeros((5, rows))
         columns[:4] = raw, weights, is_positive, weights * is_positive
         if predicted is not None and predicted_target is not None:
-            shown = checked_scores(predicted, rows, name="predicted value").astype(np.float64)
-            columns[4] = checked_scores(predicted_target, rows, name="predicted target value")
-            columns[4] += weights * (is_positive - shown)
+            given = ((predicted, "predicted value"), (predicted_target, "predicted target value"))
+            shown, chosen = (checked_scores(values, rows, name=name).astype(np.float64) for values, name in given)
+            for values, (_, name) in zip((shown, chosen), given, strict=True):
+                _require(values, abs(values) <= HEAVIEST, name, "is too great to compute with; give probabilities")
+            columns[4] = chosen + weights * (is_positive - shown)
         self._predicted = predicted is not None
         self.clipped += int((weights < raw).sum())
         self._largest = max(self._largest, float(weights.max()))
@@ -159,7 +167,7 @@ class LoggedRows:
         if not self.mean(WEIGHT):
             raise UndefinedMetric(
                 f"{metric} needs a row that the target policy could have shown, but all {self.rows} target "
-                "probabilities are 0"
+                "probabilities are 0 or next to it"
             )
 
     def mean(self, column: npt.NDArray[np.float64]) -> float:
@@ -167,21 +175,29 @@ class LoggedRows:
         return float(column @ self._moments.means)
 
     def estimate(
-        self, value: float, deviation: npt.NDArray[np.float64], *, method: str, level: float = LEVEL
+        self,
+        value: float,
+        deviation: npt.NDArray[np.float64],
+        *,
+        method: str,
+        level: float = LEVEL,
+        interval: Callable[[float, float, float, str], Interval] = normal_interval,
     ) -> Estimate:
-        """A value with its normal interval, or with the reason why there is none.
+        """A value with its interval, or with the reason why there is none.
 
         Args:
             value: A function of the columns' means.
             deviation: Its linearisation: a factor for each column.
             method: What the standard error is, for the interval.
             level: Confidence level.
+            interval: Makes it of the value, its standard error, the level and the method.
         """
         # Rounding can leave a variance of 0 a little below it.
         variance = max(self._moments.covariance(deviation, deviation), 0.0) if self.rows > 1 else 0.0
-        if not variance:
-            return Estimate(value, reason="all rows contribute alike, so nothing tells how far the value may be off")
-        return Estimate(value, normal_interval(value, math.sqrt(variance / self.rows), level, method))
+        error = math.sqrt(variance / self.rows)
+        if is_alike(value, error):
+            return Estimate(value, reason=ALIKE)
+        return Estimate(value, interval(value, error, level, method))
 
     def _effective(self, column: npt.NDArray[np.float64]) -> float:
         total = self.rows * self.mean(column)

@@ -11,7 +11,7 @@ from evaluation.counterfactual.ips import ips_of
 from evaluation.counterfactual.logged_rows import LABEL, RAW, LoggedRows
 from evaluation.counterfactual.snips import snips_of
 from evaluation.estimate import Estimate
-from evaluation.interval import LEVEL
+from evaluation.interval import LEVEL, logit_interval
 
 _EFFECTIVE_SHARE = 0.1
 _EFFECTIVE_CLICKS = 30
@@ -125,7 +125,9 @@ def counterfactual_of(log: LoggedRows, *, level: float = LEVEL) -> Counterfactua
         estimates["doubly_robust"] = doubly_robust_of(log, level=level)
     return CounterfactualReport(
         rows=log.rows,
-        logged_rate=log.estimate(log.mean(LABEL), LABEL, method="variance of rows", level=level),
+        logged_rate=log.estimate(
+            log.mean(LABEL), LABEL, method="variance of rows", level=level, interval=logit_interval
+        ),
         estimates=estimates,
         effective_rows=log.effective_rows,
         effective_clicks=log.effective_clicks,

@@ -4,7 +4,7 @@ import numpy.typing as npt
 
 from evaluation.counterfactual.logged_rows import WEIGHT, WEIGHTED_LABEL, LoggedRows
 from evaluation.estimate import Estimate
-from evaluation.interval import LEVEL
+from evaluation.interval import LEVEL, logit_interval
 
 
 def snips(
@@ -18,8 +18,8 @@ def snips(
     """The target policy's click rate, ``sum(w y) / sum(w)`` (Swaminathan and Joachims 2015).
 
     Biased by a share of about 1 / rows, but steadier than ``ips``: it always lies from 0 to 1, and a common factor in
-    the propensities falls out. The interval is normal, by the delta method of a ratio of means. What the logging policy
-    never shows is taken to be clicked like the rest.
+    the propensities falls out. The interval is normal on the logit scale, by the delta method of a ratio of means. What
+    the logging policy never shows is taken to be clicked like the rest.
 
     Args:
         labels: 1 where the shown candidate was clicked, else 0, shape ``(rows,)``.
@@ -45,4 +45,5 @@ def snips_of(log: LoggedRows, *, level: float = LEVEL) -> Estimate:
     log.require_support("snips")
     mass = log.mean(WEIGHT)
     value = log.mean(WEIGHTED_LABEL) / mass
-    return log.estimate(value, (WEIGHTED_LABEL - value * WEIGHT) / mass, method="delta method", level=level)
+    deviation = (WEIGHTED_LABEL - value * WEIGHT) / mass
+    return log.estimate(value, deviation, method="delta method", level=level, interval=logit_interval)

@@ -1,4 +1,4 @@
-"""The mean of a number over groups, and its standard error."""
+"""The mean of a number over groups, with its interval."""
 
 import math
 
@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation._sums import float_sum
+from evaluation.estimate import Detail, Estimate, is_alike
+from evaluation.interval import logit_interval
 
 
 def ratio(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> tuple[float, float | None]:
@@ -27,3 +29,39 @@ def ratio(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> 
         return mean, None
     spread = float_sum((weights * (values - mean)) ** 2) * values.size / (values.size - 1)
     return mean, math.sqrt(spread) / total
+
+
+def mean_estimate(
+    values: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    unit: str,
+    level: float,
+    method: str,
+    detail: Detail,
+) -> Estimate:
+    """The mean of numbers from 0 to 1 with its interval on the logit scale, or with the reason why there is none.
+
+    It is that of Student's t, with the effective number of groups, ``sum(w)^2 / sum(w^2)``, less 1 for its degrees of
+    freedom.
+
+    Args:
+        values: As for ``ratio``.
+        weights: As for ``ratio``.
+        unit: What a group is called in reasons.
+        level: Confidence level.
+        method: What the standard error is.
+        detail: Of the estimate.
+    """
+    value, error = ratio(values, weights)
+    if error is None:
+        return Estimate(value, reason=one(unit), detail=detail)
+    if is_alike(value, error):
+        reason = f"every {unit} has the value {value:g}, so that their spread does not tell how far it may be off"
+        return Estimate(value, reason=reason, detail=detail)
+    freedom = 1 / float_sum((weights / float_sum(weights)) ** 2) - 1
+    return Estimate(value, logit_interval(value, error, level, method, freedom), detail=detail)
+
+
+def one(unit: str) -> str:
+    """Why a single group gives no interval."""
+    return f"a single {unit} does not tell how far the value may be off"

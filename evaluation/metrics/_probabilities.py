@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation._inputs import checked_labels, checked_probabilities
-from evaluation.estimate import Detail, Estimate
+from evaluation.estimate import ALIKE, Detail, Estimate, is_alike
 from evaluation.interval import normal_interval
 from evaluation.state.score_distribution import ScoreDistribution
 from evaluation.undefined import UndefinedMetric
@@ -87,10 +87,8 @@ class ProbabilityRows:
         )
         return math.sqrt(math.fsum(squares) * self.count / (self.count - 1)) / self.mass
 
-    def normal(
-        self, value: float, error: float, level: float, method: str, detail: Detail | None = None
-    ) -> Estimate:
-        """A value with its normal interval, or with the reason why one row gives none."""
-        if self.count < 2:
-            return Estimate(value, reason=ONE_ROW, detail=detail or {})
+    def normal(self, value: float, error: float, level: float, method: str, detail: Detail | None = None) -> Estimate:
+        """A value with its normal interval, or with the reason why there is none."""
+        if self.count < 2 or is_alike(value, error):
+            return Estimate(value, reason=ONE_ROW if self.count < 2 else ALIKE, detail=detail or {})
         return Estimate(value, normal_interval(value, error, level, method), detail=detail or {})

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation._counts import exact_dot
-from evaluation.estimate import Estimate
+from evaluation.estimate import Estimate, is_alike
 from evaluation.interval import LEVEL, logit_interval
 from evaluation.state.score_distribution import Masses, ScoreDistribution
 from evaluation.undefined import UndefinedMetric
@@ -57,15 +57,22 @@ def auc_of(distribution: ScoreDistribution, *, level: float = LEVEL) -> Estimate
     where ``W`` and ``V`` are the sums of the weights. Without weights this is the variance of DeLong, DeLong and
     Clarke-Pearson (Biometrics 44, 1988, equations 4 to 6), computed from sorted rows as Sun and Xu (IEEE Signal
     Processing Letters 21, 2014) do. Weights that are counts of equal rows give the value of the repeated rows, but
-    not their interval: a row of weight 2 is one observation. The interval is normal on the logit scale.
+    not their interval: a row of weight 2 is one observation.
+
+    The interval is that of Student's t on the logit scale, with the degrees of freedom that Welch (1947) gives a sum of
+    two variances: a class of few rows does not tell how far its own shares scatter. In simulations intervals of level
+    .95 held the truth in 93 to 96 % of the runs from 4 positives on at an AUC of .75. Close to 1 the few positives that
+    lose pairs decide: at an AUC of .99 with 30 to 200 positives they held it in 87 to 94 %, with unequal weights in 84
+    to 91 %, and lay too high where they missed.
 
     Args:
         distribution: The rows.
         level: Of the interval.
 
     Returns:
-        The value from 0 to 1; its interval, which is missing with the reason where the value is 0 or 1 or a class has
-        fewer than 2 rows; ``positives`` and ``negatives`` (rows, or sums of weights) and ``standard_error`` as detail.
+        The value from 0 to 1; its interval, which is missing with the reason where the value is 0 or 1, all scores
+        are equal, or a class has fewer than 2 rows; ``positives`` and ``negatives`` (rows, or sums of weights) and
+        ``standard_error`` as detail.
 
     Raises:
         UndefinedMetric: All labels are equal, so that there is no pair.
@@ -81,8 +88,8 @@ def auc_of(distribution: ScoreDistribution, *, level: float = LEVEL) -> Estimate
         raise UndefinedMetric(
             f"auc needs rows of both classes, but all {distribution.rows} labels are {int(positives.mass > 0)}"
         )
-    value = positives.halves / (2 * positives.mass * negatives.mass)
     # Sums of weights are rounded; that the classes do not overlap is exact.
+    value = min(positives.halves / (2 * positives.mass * negatives.mass), 1.0)
     if distribution.lows[1] > distribution.highs[0]:
         value = 1.0
     elif distribution.highs[1] < distribution.lows[0]:
@@ -95,9 +102,17 @@ def auc_of(distribution: ScoreDistribution, *, level: float = LEVEL) -> Estimate
         reason = "the classes do not overlap, so that DeLong's variance is 0"
     if reason is not None:
         return Estimate(value, reason=reason, detail=detail)
-    variance = positives.variance(negatives.mass, value) + negatives.variance(positives.mass, 1 - value)
-    error = math.sqrt(variance)
-    return Estimate(value, logit_interval(value, error, level, "DeLong"), detail={**detail, "standard_error": error})
+    parts = positives.variance(negatives.mass, value), negatives.variance(positives.mass, 1 - value)
+    error = math.sqrt(sum(parts))
+    if is_alike(value, error):
+        reason = "the rows of each class all win alike, so that DeLong's variance is 0"
+        return Estimate(value, reason=reason, detail=detail)
+    # Shares of the variance, as its square may vanish.
+    uncertain = sum(
+        (part / sum(parts)) ** 2 / side.freedom for part, side in zip(parts, (positives, negatives), strict=True)
+    )
+    interval = logit_interval(value, error, level, "DeLong", 1 / uncertain)
+    return Estimate(value, interval, detail={**detail, "standard_error": error})
 
 
 def without_variance(rows: tuple[int, int], spares: tuple[float, float]) -> str | None:
@@ -162,6 +177,11 @@ class _Sums:
     def spare(self) -> float:
         """1 less the sum of squared weights over the squared mass: 0 for a single row, near 1 for many."""
         return 1 - math.fsum(square for square, _, _ in self._spreads) / self.mass**2
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom: the effective number of rows, ``mass^2 / sum of squared weights``, less 1."""
+        return self.spare / (1 - self.spare)
 
     def variance(self, others: int | float, mean: float) -> float:
         """Variance of the mean share of the other class that a row is above.

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy.typing as npt
 
-from evaluation.estimate import Estimate
+from evaluation.estimate import ALIKE, Estimate, is_alike
 from evaluation.interval import LEVEL, log_interval
 from evaluation.metrics._probabilities import ONE_ROW, ProbabilityRows, distribution_of
 from evaluation.state.score_distribution import ScoreDistribution
@@ -56,5 +56,8 @@ def calibration_ratio_of(distribution: ScoreDistribution, *, level: float = LEVE
     detail = {"copc": inverse} if math.isfinite(inverse) else {}
     if rows.count < 2:
         return Estimate(ratio, reason=ONE_ROW, detail=detail)
-    error = rows.error(lambda p, label: p - ratio * label) * rows.mass / clicks
+    # Shares of the ratio, as squares of predictions near 0 would vanish.
+    error = ratio * (rows.error(lambda p, label: p / ratio - label) * rows.mass / clicks)
+    if is_alike(ratio, error):
+        return Estimate(ratio, reason=ALIKE, detail=detail)
     return Estimate(ratio, log_interval(ratio, error, level, "delta method"), detail=detail)

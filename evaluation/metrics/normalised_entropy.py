@@ -44,28 +44,32 @@ def normalised_entropy_of(distribution: ScoreDistribution, *, level: float = LEV
         UndefinedMetric: As above, or a score lies outside 0 to 1.
     """
     rows = ProbabilityRows(distribution, "normalised_entropy")
-    rate, entropy, slope = rate_entropy(distribution, "normalised_entropy")
+    rate, entropy, slope = rate_entropy(float(distribution.positives), float(distribution.negatives), rows.count)
     losses = log_losses(distribution.dtype)
     mean = rows.total(losses) / rows.mass
     value = mean / entropy
 
     def deviation(p: Floats, label: int) -> Floats:
-        return ((losses(p, label) - mean) - value * slope * (label - rate)) / entropy
+        return (losses(p, label) - mean) - value * slope * (label - rate)
 
     detail = {"relative_information_gain": 1 - value}
-    return rows.normal(value, rows.error(deviation), level, "delta method", detail)
+    return rows.normal(value, rows.error(deviation) / entropy, level, "delta method", detail)
 
 
-def rate_entropy(distribution: ScoreDistribution, metric: str) -> tuple[float, float, float]:
+def rate_entropy(positives: float, negatives: float, rows: int) -> tuple[float, float, float]:
     """The share of label 1, its entropy in nats, and the entropy's derivative at that share.
+
+    Args:
+        positives: Rows of label 1, or the sum of their weights.
+        negatives: The same of label 0.
+        rows: How many there are, for the message.
 
     Raises:
         UndefinedMetric: All labels are equal.
     """
-    positives, negatives = float(distribution.positives), float(distribution.negatives)
     if not positives or not negatives:
         raise UndefinedMetric(
-            f"{metric} needs rows of both classes, but all {distribution.rows} labels are {int(positives > 0)}"
+            f"normalised_entropy needs rows of both classes, but all {rows} labels are {int(positives > 0)}"
         )
     rate, rest = positives / (positives + negatives), negatives / (positives + negatives)
     return rate, -rate * math.log(rate) - rest * math.log(rest), math.log(rest / rate)

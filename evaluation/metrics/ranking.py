@@ -9,8 +9,8 @@ import numpy.typing as npt
 from common.errors import ConfigError
 from evaluation._segments import running
 from evaluation.estimate import Estimate
-from evaluation.interval import LEVEL, normal_interval
-from evaluation.metrics._clusters import ratio
+from evaluation.interval import LEVEL
+from evaluation.metrics._clusters import mean_estimate
 from evaluation.state.grouped_rows import GroupedRows, Ties
 from evaluation.undefined import UndefinedMetric
 
@@ -60,9 +60,9 @@ def ndcg(
         level: Confidence level of the interval.
 
     Returns:
-        A number from 0 to 1, with a normal interval from the spread over requests. Its ``detail`` has
-        ``requests_used`` and ``requests_without_positive``, which are left out. A request whose rows are all positive
-        counts 1.
+        A number from 0 to 1, with an interval from the spread over requests, Student's on the logit scale; without one
+        where all requests count alike, or there is but one. Its ``detail`` has ``requests_used`` and
+        ``requests_without_positive``, which are left out. A request whose rows are all positive counts 1.
 
     Raises:
         UndefinedMetric: No request has a positive.
@@ -204,11 +204,8 @@ def _mean_over_requests(
     if not values.size:
         raise UndefinedMetric(f"{metric} needs a request with a positive row, but none of the {requests} has one")
     detail = {"requests_used": values.size, "requests_without_positive": requests - values.size}
-    mean, error = ratio(values, np.ones(values.size))
-    if error is None:
-        reason = "a single request with a positive row does not tell how far the value may be off"
-        return Estimate(mean, reason=reason, detail=detail)
-    return Estimate(mean, normal_interval(mean, error, level, "variance over requests"), detail=detail)
+    unit = "request with a positive row"
+    return mean_estimate(values, np.ones(values.size), unit, level, "variance over requests", detail)
 
 
 def _expected(ties: _Ranked, of_rank: Callable[[Counts], Floats]) -> Floats:

@@ -11,6 +11,9 @@ from evaluation.page._text import level, number
 from evaluation.report.comparison import Comparison, Difference
 from evaluation.report.names import direction
 
+_LESS = " \u2212 "
+_LONGEST = 12  # letters of a model's name beside the plot
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -83,7 +86,7 @@ def comparison_plot(comparison: Comparison) -> Plot:
     )
     lines = [
         Line(
-            " \u2212 ".join(printable(name, longest=12) for name in (some.first, some.second)),
+            _LESS.join(printable(name, longest=_LONGEST) for name in (some.first, some.second)),
             some.value,
             some.interval,
         )
@@ -99,6 +102,7 @@ def comparison_plot(comparison: Comparison) -> Plot:
         reference=0.0,
         x_label="difference of AUC (no unit)",
         y_label="first less second",
+        longest=2 * _LONGEST + len(_LESS),
     )
     reason = next((some.reason for some in pairs if some.reason), "the models have no AUC to compare")
     if svg is None:

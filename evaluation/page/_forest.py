@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROW, _FRAME, _LEAST = 23.0, 62.0, 110.0
-_LONGEST = 20
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ def forest(
     x_label: str,
     y_label: str,
     logarithmic: bool = False,
+    longest: int = 20,
 ) -> str | None:
     """Draw estimates with their intervals.
 
@@ -64,6 +64,7 @@ def forest(
         x_label: What is estimated, with its unit.
         y_label: What the names are; any text.
         logarithmic: Whether equal lengths are equal ratios.
+        longest: Widest that a name may be, in Latin letters.
 
     Returns:
         The svg; None where no estimate can be shown.
@@ -71,7 +72,7 @@ def forest(
     scale = scale_of(lines, reference, logarithmic=logarithmic)
     if scale is None:
         return None
-    texts = [*(printable(line.name, longest=_LONGEST) for line in lines), printable(y_label, longest=2 * _LONGEST)]
+    texts = [*(printable(line.name, longest=longest) for line in lines), printable(y_label, longest=40)]
 
     def paint(figure: "Figure") -> None:
         axes = figure.subplots()

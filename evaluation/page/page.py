@@ -101,6 +101,7 @@ def page(
         matrices=comparison and matrices(comparison),
         differences=comparison and comparison_plot(comparison),
         slice_differences=comparison and slice_rows(comparison),
+        open=_OPEN,
     )
     return html.strip() + "\n"
 

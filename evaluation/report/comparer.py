@@ -62,6 +62,8 @@ class Comparer:
     def __init__(
         self, names: Sequence[str], columns: Columns, wanted: Wanted, *, live: int, metric: str = "auc"
     ) -> None:
+        if metric == "gauc" and not columns.group:
+            raise ConfigError("models are judged by gauc within groups, and none is declared; add --group")
         known = [
             name for name in ("auc", *_BY_ROW, *(["gauc"] if columns.group else [])) if direction(name) != "near 1"
         ]
@@ -208,11 +210,11 @@ class _Whole:
 
 
 def _turned(found: Difference) -> Difference:
-    """The second model's metric less the first's."""
+    """The second model's metric less the first's; no difference stays 0, not -0."""
     interval = found.interval and dataclasses.replace(
-        found.interval, low=-found.interval.high, high=-found.interval.low
+        found.interval, low=0.0 - found.interval.high, high=0.0 - found.interval.low
     )
-    value = None if found.value is None else -found.value
+    value = None if found.value is None else 0.0 - found.value
     return dataclasses.replace(found, first=found.second, second=found.first, value=value, interval=interval)
 
 

@@ -1,6 +1,7 @@
 """What the plots of a report show, computed once from the distribution of scores."""
 
 import math
+import sys
 from dataclasses import dataclass
 from itertools import chain
 
@@ -160,7 +161,7 @@ def _histogram(distribution: ScoreDistribution) -> ScoreHistogram:
     if low == high:
         # One bin around the one score.
         reach = abs(low) / 100 or 1.0
-        edges = np.array([low - reach, low + reach])
+        edges = np.clip([low - reach, low + reach], -sys.float_info.max, sys.float_info.max)
     elif low > 0 and high > _WIDE * low:
         edges = np.geomspace(low, high, _BINS + 1)
     else:

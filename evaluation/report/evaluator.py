@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from evaluation.estimate import Estimate
-from evaluation.interval import LEVEL
+from evaluation.interval import LEVEL, quantile
 from evaluation.metrics.bootstrap import bootstrap_of
 from evaluation.report.curves import curves_of
 from evaluation.report.evaluation import Evaluation
@@ -44,6 +44,9 @@ class Wanted:
         seed: Of the bootstrap.
         memory_mb: Memory that rows may take, all states together, before they go to files, in MiB.
         folder: Where those files may lie; the system's folder for temporary files where None.
+
+    Raises:
+        ConfigError: The level is not between 0 and 1.
     """
 
     level: float = LEVEL
@@ -54,6 +57,9 @@ class Wanted:
     seed: int = 0
     memory_mb: int = 2048
     folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        quantile(self.level)  # refuses a wrong one before any row is read
 
 
 class Evaluator:
@@ -139,7 +145,7 @@ class Evaluator:
         )
 
     def _table(self, rows: SliceRows, report: Report, progress: Progress, most: int | None) -> SliceTable:
-        total, done = sum(rows.sizes.values()), 0
+        total, done = sum(rows.sizes[value] for value in rows.largest(most)), 0
 
         def advance(size: int) -> None:
             nonlocal done

@@ -1,6 +1,6 @@
 """Rules that a model must keep before it goes live."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from common.errors import ConfigError, did_you_mean
 from common.settings import Settings, read_mapping, validate
+from common.text import printable
 from evaluation.report.comparison import Comparison, Difference
 from evaluation.report.evaluation import Evaluation
 from evaluation.report.metric import Metric
@@ -94,6 +95,24 @@ def load_rules(path: Path) -> Rules:
     return validate(Rules, read_mapping(path, ConfigError), source=str(path), error=ConfigError)
 
 
+def require_measured(rules: Rules, columns: Collection[str], *, compared: bool) -> None:
+    """Refuse rules on slices or differences that are not made; may be asked before anything is.
+
+    Args:
+        rules: The rules.
+        columns: Columns whose slices are made.
+        compared: Whether the model is compared with another.
+
+    Raises:
+        ConfigError: A rule looks at slices of another column, or at another model.
+    """
+    for rule in rules.rules:
+        if rule.versus_other is not None and not compared:
+            raise ConfigError(f"a rule holds {rule.metric} against another model, and none is given; add --compare")
+        if rule.column is not None and rule.column not in columns:
+            raise ConfigError(f"a rule looks at slices of {rule.column!r}, which are not made; add --by {rule.column}")
+
+
 def judge(rules: Rules, evaluation: Evaluation, comparison: Comparison | None) -> tuple[Outcome, ...]:
     """Hold a model against rules.
 
@@ -107,13 +126,12 @@ def judge(rules: Rules, evaluation: Evaluation, comparison: Comparison | None) -
     Raises:
         ConfigError: A rule looks at what was not measured: a column without slices, another model, a metric.
     """
+    require_measured(rules, {table.column for table in evaluation.slices}, compared=comparison is not None)
     return tuple(outcome for rule in rules.rules for outcome in _outcomes(rule, evaluation, comparison))
 
 
 def _outcomes(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) -> Iterable[Outcome]:
-    if rule.versus_other is not None:
-        if comparison is None:
-            raise ConfigError(f"a rule holds {rule.metric} against another model, and none is given; add --compare")
+    if comparison is not None and rule.versus_other is not None:
         for place, difference in _differences(rule, comparison):
             yield _versus(rule, place, difference)
     else:
@@ -124,12 +142,11 @@ def _outcomes(rule: Rule, evaluation: Evaluation, comparison: Comparison | None)
 def _metrics(rule: Rule, evaluation: Evaluation) -> Iterable[tuple[str, Metric]]:
     if rule.column is None:
         return [("", _named(rule.metric, evaluation.report.metrics))]
-    tables = {table.column: table for table in evaluation.slices}
-    if rule.column not in tables:
-        raise ConfigError(f"a rule looks at slices of {rule.column!r}, which were not made; add --by {rule.column}")
     places = [
-        (f" where {rule.column} is {some.value}", _named(rule.metric, some.metrics))
-        for some in tables[rule.column].slices
+        (f" where {rule.column} is {printable(some.value)}", _named(rule.metric, some.metrics))
+        for table in evaluation.slices
+        if table.column == rule.column
+        for some in table.slices
         if rule.value in (None, some.value)
     ]
     return places or [(_absent(rule), Metric(rule.metric, None, reason="there are no such rows"))]
@@ -149,11 +166,13 @@ def _differences(rule: Rule, comparison: Comparison) -> Iterable[tuple[str, Diff
         return found
     of_column = [(value, some) for column, value, some in comparison.slices if column == rule.column and fits(some)]
     if not of_column:
-        raise ConfigError(
-            f"a rule compares {rule.metric} in slices of {rule.column!r}, which was not done; "
-            f"add --by {rule.column}, and use auc"
-        )
-    places = [(f" where {rule.column} is {value}", some) for value, some in of_column if rule.value in (None, value)]
+        known = {some.metric for _, _, some in comparison.slices}
+        raise ConfigError(f"slices are not compared by {rule.metric!r}; {did_you_mean(rule.metric, known)}")
+    places = [
+        (f" where {rule.column} is {printable(value)}", some)
+        for value, some in of_column
+        if rule.value in (None, value)
+    ]
     absent = Difference(rule.metric, first, second, None, reason="there are no such rows")
     return places or [(_absent(rule), absent)]
 
@@ -169,7 +188,7 @@ def _named(name: str, metrics: Sequence[Metric]) -> Metric:
 
 
 def _absent(rule: Rule) -> str:
-    return f" where {rule.column} is {rule.value}"
+    return f" where {rule.column} is {printable(rule.value or '')}"
 
 
 def _bounded(rule: Rule, place: str, metric: Metric) -> Outcome:

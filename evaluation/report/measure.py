@@ -77,7 +77,8 @@ def report_of(
         DataError: There are no rows.
     """
     if not distribution.rows:
-        raise DataError("there are no rows to evaluate; give at least one")
+        which = "no row has a weight above 0" if distribution.weighted else "there are no rows to evaluate"
+        raise DataError(f"{which}; give at least one")
     return Report(
         rows=distribution.rows,
         positives=distribution.positives,

@@ -98,8 +98,8 @@ class SliceRows:
             if code in wanted:
                 yield wanted[code], (columns for _, columns in pieces)
 
-    def largest(self, most: int) -> list[str]:
-        """The values of most rows, those first."""
+    def largest(self, most: int | None) -> list[str]:
+        """The values of most rows, those first; None gives all."""
         return sorted(self.sizes, key=lambda value: (-self.sizes[value], value))[:most]
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from common.errors import DataError
 from evaluation._inputs import Scores
 from evaluation.rows.columns import Columns
-from evaluation.rows.rows import Rows, Where
+from evaluation.rows.rows import Rows, Where, as_text
 from evaluation.rows.source import Source, rows_of
 
 _POSITION = "position of the row"  # no file is likely to have it as a column
@@ -28,7 +28,7 @@ def aligned(sources: Sequence[Source], columns: Columns, key: Sequence[str] = ()
         DataError: The sources do not hold the same rows, a key occurs twice, or a value is wrong.
     """
     if key:
-        yield from _by_key(sources, columns, tuple(key))
+        yield from _by_key(sources, columns, tuple(dict.fromkeys(key)))
     elif len(sources) == 1:
         yield from rows_of(sources[0], columns)
     else:
@@ -88,7 +88,7 @@ class _Keyed:
         for frame, where in source.frames():
             if frame.height:
                 chunks.append(Rows.of(frame, columns.scores_only, where))
-                keys.append(_texts(frame, key))
+                keys.append(_texts(frame, key, where))
         self._labels = np.concatenate([np.zeros(0, np.bool_), *(rows.labels for rows in chunks)])
         self._scores = np.concatenate([np.zeros(0, np.float32), *(rows.scores[0] for rows in chunks)])
         self._used = np.zeros(self._labels.size, np.bool_)
@@ -101,7 +101,7 @@ class _Keyed:
 
     def scores(self, frame: pl.DataFrame, rows: Rows, where: Where) -> Scores:
         """The scores of a frame's rows."""
-        wanted = _texts(frame, self._key)
+        wanted = _texts(frame, self._key, where)
         found = wanted.join(self._keys, on=self._key, how="left", nulls_equal=True, maintain_order="left")[_POSITION]
         if found.null_count():
             row = int(found.is_null().arg_true()[0])
@@ -139,6 +139,6 @@ class _Keyed:
         return ", ".join(f"{name}={keys[name][row]!r}" for name in self._key)
 
 
-def _texts(frame: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+def _texts(frame: pl.DataFrame, key: tuple[str, ...], where: Where) -> pl.DataFrame:
     """Keys as text, so that a csv's agree with a parquet file's."""
-    return frame.select(pl.col(name).cast(pl.String) for name in key)
+    return pl.DataFrame([as_text(frame[name], where) for name in key])

@@ -32,7 +32,7 @@ class PredictionFiles:
         self, patterns: Sequence[str], columns: Sequence[str], numbers: Sequence[str] = (), *, name: str | None = None
     ) -> None:
         self.name = name or ", ".join(patterns)
-        self._columns = tuple(columns)
+        self._columns = tuple(dict.fromkeys(columns))
         self._numbers = tuple(numbers)
         self._files = [RawFile(path, self._columns) for path in expand(patterns)]
         check_types(self._files, self._columns)

@@ -20,7 +20,8 @@ Where = Callable[[int], str]
 """Where the row at a position of a frame comes from, such as ``scores.csv row 18``."""
 
 _MICROSECONDS = 1_000_000
-_SECONDS_END, _MILLISECONDS_END = 10**11, 10**14  # the year 5138, read as seconds and as milliseconds
+_UNITS = (1, 1_000, 1_000_000)  # in a second: what integers may count besides nanoseconds
+_UNIT_END = 10**11  # times a unit: the year 5138
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Rows:
             requests=None if columns.request is None else _keys(frame[columns.request], "request", where),
             weights=None if columns.weight is None else _weights(frame[columns.weight], where),
             times=None if columns.time is None else _times(frame[columns.time], where),
-            slices={name: frame[name].cast(pl.String).fill_null(MISSING).alias(name) for name in columns.slices},
+            slices={name: as_text(frame[name], where).fill_null(MISSING) for name in columns.slices},
             others={name: _finite(frame[name], "number", where).astype(np.float64) for name in columns.others},
         )
 
@@ -87,8 +88,33 @@ class Rows:
         )
 
 
+def as_text(series: pl.Series, where: Where) -> pl.Series:
+    """A column as String; what is missing stays so.
+
+    Raises:
+        DataError: It holds lists or durations, or bytes that are no text.
+    """
+    try:
+        return series.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        raise DataError(
+            f"{where(0)}: column {series.name!r} holds {series.dtype}, not all of it text; give numbers, text or dates"
+        ) from None
+
+
+def plain(series: pl.Series, where: Where) -> pl.Series:
+    """A column of numbers, booleans or text as it is, and the text of any other.
+
+    Raises:
+        DataError: As for ``as_text``.
+    """
+    if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.String):
+        return series
+    return as_text(series, where)
+
+
 def _labels(series: pl.Series, where: Where) -> Labels:
-    numbers = series.cast(pl.Float64, strict=False)
+    numbers = _numbers(series, "label", where)
     _refuse(
         series, (numbers != 0) & (numbers != 1), "label", "is neither 0 nor 1; write a click as 1, no click as 0", where
     )
@@ -96,9 +122,15 @@ def _labels(series: pl.Series, where: Where) -> Labels:
 
 
 def _finite(series: pl.Series, role: str, where: Where) -> Scores:
-    numbers = series if series.dtype == pl.Float32 else series.cast(pl.Float64, strict=False)
+    numbers = _numbers(series, role, where)
     _refuse(series, ~numbers.is_finite(), role, "is no finite number; mend the model or the file", where)
     return numbers.to_numpy()
+
+
+def _numbers(series: pl.Series, role: str, where: Where) -> pl.Series:
+    """A column in Float32 where it is that, else in Float64; null where a text is no number."""
+    _require(series, role, where)
+    return series if series.dtype == pl.Float32 else plain(series, where).cast(pl.Float64, strict=False)
 
 
 def _weights(series: pl.Series, where: Where) -> Weights:
@@ -110,16 +142,25 @@ def _weights(series: pl.Series, where: Where) -> Weights:
 
 
 def _keys(series: pl.Series, role: str, where: Where) -> Groups:
-    """Integers as they are, everything else by the 64-bit hash of its text: only equality matters."""
+    """Integers as they are, also those of a csv, and other text by its 64-bit hash: only equality matters."""
     if series.dtype.is_float() or (series.dtype == pl.String and _looks_like_floats(series)):
         raise DataError(f"{role} column {series.name!r} holds floats, which seldom agree; give integers or text")
-    _refuse(series, pl.Series([False]), role, "", where)
+    _require(series, role, where)
     if series.dtype == pl.UInt64:
         return series.reinterpret(signed=True).to_numpy()
     if series.dtype.is_integer():
         return series.cast(pl.Int64).to_numpy()
-    hashed = cast("plh.HExpr", pl.col("key").cast(pl.String)).nchash.xxh3_64().reinterpret(signed=True)
-    return series.alias("key").to_frame().select(hashed).to_series().to_numpy()
+    text = pl.col("key")
+    signed, unsigned = text.cast(pl.Int64, strict=False), text.cast(pl.UInt64, strict=False)
+    keys = (
+        # As it would be written: 007 is another than 7.
+        pl.when(signed.cast(pl.String) == text)
+        .then(signed)
+        .when(unsigned.cast(pl.String) == text)
+        .then(unsigned.reinterpret(signed=True))
+        .otherwise(cast("plh.HExpr", text).nchash.xxh3_64().reinterpret(signed=True))
+    )
+    return as_text(series, where).alias("key").to_frame().select(keys).to_series().to_numpy()
 
 
 def _looks_like_floats(series: pl.Series) -> bool:
@@ -129,7 +170,8 @@ def _looks_like_floats(series: pl.Series) -> bool:
 
 
 def _times(series: pl.Series, where: Where) -> npt.NDArray[np.int64]:
-    """Microseconds since 1970: of dates, of their text, or of integers in seconds, milliseconds or microseconds."""
+    """Microseconds since 1970: of dates, of their text, or of integers in any unit from seconds to nanoseconds."""
+    _require(series, "time", where)
     if series.dtype == pl.String:
         integers = series.cast(pl.Int64, strict=False)
         if integers.null_count() == series.null_count():
@@ -140,22 +182,30 @@ def _times(series: pl.Series, where: Where) -> npt.NDArray[np.int64]:
             parsed = parsed.fill_null(texts.str.to_datetime("%Y-%m-%d", strict=False, time_unit="us"))
             _refuse(series, parsed.is_null(), "time", "is no date such as 2026-11-21 08:30:00; mend the file", where)
             series = parsed
-    _refuse(series, pl.Series([False]), "time", "", where)
     if series.dtype == pl.Date or isinstance(series.dtype, pl.Datetime):
         return series.cast(pl.Datetime("us")).to_physical().to_numpy()
     if not series.dtype.is_integer():
         raise DataError(f"time column {series.name!r} holds {series.dtype}; give dates, or integers since 1970")
-    times = series.cast(pl.Int64).to_numpy()
-    largest = int(np.abs(times).max(initial=0))
-    if largest < _SECONDS_END:
-        return times * _MICROSECONDS
-    return times * 1_000 if largest < _MILLISECONDS_END else times
+    integers = series.cast(pl.Int64, strict=False)
+    _refuse(series, integers.is_null(), "time", "is too great; give seconds since 1970", where)
+    times = integers.to_numpy()
+    largest = max(int(times.max()), -int(times.min()))
+    for unit in _UNITS:
+        if largest < _UNIT_END * unit:
+            return times * (_MICROSECONDS // unit)
+    return times // 1_000
+
+
+def _require(series: pl.Series, role: str, where: Where) -> None:
+    """Raise for the first missing value."""
+    if series.null_count():
+        row = int(series.is_null().arg_true()[0])
+        raise DataError(f"{where(row)}: {role} (column {series.name!r}) is missing; every row needs one")
 
 
 def _refuse(series: pl.Series, bad: pl.Series, role: str, why: str, where: Where) -> None:
-    """Raise for the first missing value, or the first that is marked."""
-    for marks, what in ((series.is_null(), None), (bad.fill_null(True), why)):
-        if marks.any():
-            row = int(marks.arg_true()[0])
-            value = "is missing; every row needs one" if what is None else f"{str(series[row])[:100]!r} {what}"
-            raise DataError(f"{where(row)}: {role} (column {series.name!r}) {value}")
+    """Raise for the first value that is marked, or that the check knows nothing of."""
+    marks = bad.fill_null(True)
+    if marks.any():
+        row = int(marks.arg_true()[0])
+        raise DataError(f"{where(row)}: {role} (column {series.name!r}) {str(series[row])[:100]!r} {why}")

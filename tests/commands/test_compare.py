@@ -114,8 +114,9 @@ def test_the_bootstrap_by_user_gives_intervals(plexrank: Plexrank, models: dict[
     [
         (("live.parquet",), "one model cannot be compared"),
         (("live.parquet", "live.parquet"), "a model is given twice"),
+        (("live.parquet", "./live.parquet"), "a model is given twice"),
         ((*FILES, "--metric", "auk"), "models are not judged by 'auk' here; did you mean 'auc'?"),
-        ((*FILES, "--metric", "gauc"), "models are not judged by 'gauc' here"),
+        ((*FILES, "--metric", "gauc"), "none is declared; add --group"),
         ((*FILES, "--metric", "calibration_ratio"), "models are not judged by 'calibration_ratio' here"),
         ((*FILES, "short.parquet"), "give predictions of the same rows, or a --key"),
         ((*FILES, "--bootstrap", "9"), "add --group"),
@@ -128,3 +129,25 @@ def test_a_mistake_gets_one_sentence(
     done = plexrank("compare", *arguments, *NAMED)
     assert done.code == 2
     assert words in done.err
+
+
+def test_equal_scores_differ_by_nothing(plexrank: Plexrank, models: dict[str, pl.DataFrame]) -> None:
+    for name in ("same", "again"):
+        models["live"].write_parquet(f"{name}.parquet")
+    done = plexrank(
+        "compare", "live.parquet", "same.parquet", "again.parquet", *NAMED, "--group", "user", "--json", "-"
+    )
+    found = json.loads(done.out)["comparison"]
+    assert found["best"] == "live.parquet"
+    assert {some["p_value"] for some in found["differences"]} == {1.0}
+    # Not -0 either.
+    ends = [some["interval"][end] for some in found["differences"] for end in ("low", "high")]
+    assert {str(x) for x in (*ends, *(some["value"] for some in found["differences"]))} == {"0.0"}
+    assert "-0.00000" not in found["verdict"]
+
+
+def test_what_two_models_cannot_be_compared_by_says_why(plexrank: Plexrank, models: dict[str, pl.DataFrame]) -> None:
+    models["good"].with_columns(pl.col("p") * 8 - 4).write_parquet("logits.parquet")
+    done = plexrank("compare", "live.parquet", "logits.parquet", *NAMED)
+    assert done.code == 0, done.err
+    assert "give probabilities, not logits" in done.out

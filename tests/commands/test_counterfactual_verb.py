@@ -122,3 +122,15 @@ def test_a_propensity_of_zero_is_refused(plexrank: Plexrank, tmp_path: Path) -> 
     done = plexrank("counterfactual", path, "--propensity", "p", "--target", "q")
     assert done.code == 2
     assert "is not above 0" in done.err
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["0", "1"]), pl.Binary])
+def test_candidates_may_hold_text_of_any_kind(plexrank: Plexrank, tmp_path: Path, dtype: Any) -> None:
+    candidates = _candidates(RATES)
+    candidates.write_parquet(tmp_path / "plain.parquet")
+    candidates.with_columns(pl.col("label", "shown").cast(pl.String).cast(dtype)).write_parquet(
+        tmp_path / "text.parquet"
+    )
+    plain, text = (_estimates(plexrank, tmp_path / f"{name}.parquet", "--score", "score") for name in ("plain", "text"))
+    assert plain.pop("log") != text.pop("log")
+    assert plain == text

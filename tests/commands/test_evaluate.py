@@ -1,6 +1,7 @@
 """plexrank evaluate on prediction files of any system: numbers, slices, gates, pages, one sentence for a mistake."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -197,10 +198,13 @@ def test_against_another_model(plexrank: Plexrank, scores: Path, tmp_path: Path)
         (("--predictions", "{scores}", "--group", "truth"), "group column 'truth' holds floats"),
         (("--predictions", "{scores}", "--compare", "{half}"), "has 3,000 rows but"),
         (("--predictions", "{scores}", "--compare", "{half}", "--key", "request", "--key", "ad"), "has no row with"),
-        (("--predictions", "{scores}", "--compare", "{scores}", "--key", "user"), "twice; name columns that tell rows"),
+        (("--predictions", "{scores}", "--compare", "{copy}", "--key", "user"), "twice; name columns that tell rows"),
         (("--predictions", "{scores}", "--level", "95"), "a confidence level must be between 0 and 1"),
         (("--predictions", "{scores}", "--report", "page.txt"), "page.txt is no .html"),
         (("--predictions", "{scores}", "--json", "no/o.json"), "no is no folder"),
+        (("--predictions", "{scores}", "--json", "{scores}"), "scores.parquet is no .json"),
+        (("--predictions", "{scores}", "--compare", "{scores}"), "a model is given twice"),
+        (("--predictions", "{scores}", "--label", "truth", "--gate", "{rules_by}"), "add --by country"),
         (("--predictions", "{scores}", "--gate", "{rules}"), "there is no metric 'auk'; did you mean 'auc'?"),
         (("--predictions", "{scores}", "--gate", "none.yaml"), "none.yaml does not exist"),
     ],
@@ -209,9 +213,16 @@ def test_a_mistake_gets_one_sentence(
     plexrank: Plexrank, scores: Path, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     half, rules = tmp_path / "half.parquet", tmp_path / "rules.yaml"
+    copy, rules_by = tmp_path / "copy.parquet", tmp_path / "rules_by.yaml"
+    rules_by.write_text("rules: [{metric: auc, at_least: 0.5, column: country}]")
+    shutil.copy(scores, copy)
     _frame().head(ROWS // 2).write_parquet(half)
     rules.write_text("rules: [{metric: auk, at_least: 0.5}]")
-    done = plexrank("evaluate", *NAMED, *(some.format(scores=scores, half=half, rules=rules) for some in arguments))
+    done = plexrank(
+        "evaluate",
+        *NAMED,
+        *(some.format(scores=scores, half=half, copy=copy, rules=rules, rules_by=rules_by) for some in arguments),
+    )
     assert done.code == 2
     assert words in done.err
     assert "Traceback" not in done.err
@@ -234,3 +245,40 @@ def test_a_wrong_value_is_named(plexrank: Plexrank, tmp_path: Path, column: str,
     done = plexrank("evaluate", *NAMED, "--weight", "weight", "--predictions", path)
     assert done.code == 2
     assert f"{path} {words}" in done.err
+
+
+def test_values_of_the_log_do_not_spoil_the_tables(plexrank: Plexrank, tmp_path: Path) -> None:
+    odd = ["[bold]", "two\nlines", "\x1b[31mred", "", "x" * 300]
+    frame = _frame().with_columns(country=pl.Series([odd[i % len(odd)] for i in range(ROWS)]))
+    frame.write_parquet(tmp_path / "odd.parquet")
+    done = plexrank("evaluate", *NAMED, "--predictions", tmp_path / "odd.parquet", "--by", "country")
+    assert done.code == 0, done.err
+    for shown in ("[bold]", r"two\nlines", r"\x1b[31mred", "''", "x" * 50):
+        assert shown in done.out
+    assert "\x1b[31mred" not in done.out
+    assert "x" * 61 not in done.out
+
+
+def test_a_table_says_where_the_other_slices_are(plexrank: Plexrank, scores: Path) -> None:
+    done = plexrank("evaluate", *NAMED, "--predictions", scores, "--by", "user", "--slices", "30")
+    assert "by user, 10 more are in --json and --report, 70 are left out: give more --slices" in done.out
+
+
+def test_the_page_has_what_is_attainable(plexrank: Plexrank, scores: Path, tmp_path: Path) -> None:
+    found = _json(plexrank, "--predictions", scores, "--truth", "truth", "--report", tmp_path / "o.html")
+    assert f"{found['attainable_auc']:.5f}" in (tmp_path / "o.html").read_text()
+
+
+def test_a_pipe_takes_json_whatever_its_name(plexrank: Plexrank, scores: Path) -> None:
+    assert plexrank("evaluate", *NAMED, "--predictions", scores, "--json", "/dev/null").code == 0
+
+
+def test_csv_and_parquet_make_one_table(plexrank: Plexrank, scores: Path, tmp_path: Path) -> None:
+    frame = _frame().with_columns(user=pl.col("request") % 50)
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    frame.head(ROWS // 2).write_parquet(folder / "1.parquet")
+    frame.tail(ROWS // 2).write_csv(folder / "2.csv")
+    frame.write_parquet(scores)
+    mixed, whole = (_json(plexrank, "--predictions", some, "--group", "user")["metrics"] for some in (folder, scores))
+    assert mixed == whole

@@ -3,6 +3,7 @@
 import pytest
 
 from commands._sources import short_names
+from common.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,8 @@ from commands._sources import short_names
 )
 def test_short_names(paths: list[str], names: list[str]) -> None:
     assert short_names(paths) == names
+
+
+def test_two_names_of_one_path_are_refused() -> None:
+    with pytest.raises(ConfigError, match="a model is given twice"):
+        short_names(["runs/a", "runs/b", "./runs//a"])

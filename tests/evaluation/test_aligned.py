@@ -110,3 +110,15 @@ def test_a_key_twice_in_the_first_is_refused() -> None:
     for sizes in ((100,), (5,)):
         with pytest.raises(DataError, match="occurs twice"):
             list(aligned([Frames("a", first, sizes), Frames("b", OTHER)], COLUMNS, ["user", "ad"]))
+
+
+def test_a_key_named_twice_counts_once() -> None:
+    sources = Frames("a", FRAME), Frames("b", FRAME.reverse())
+    once, twice = (list(aligned(sources, COLUMNS, key)) for key in (("user", "ad"), ("user", "ad", "user")))
+    np.testing.assert_array_equal(once[0].scores[1], twice[0].scores[1])
+
+
+def test_a_key_of_lists_is_refused() -> None:
+    listed = FRAME.with_columns(ad=pl.concat_list("user"))
+    with pytest.raises(DataError, match="column 'ad' holds List"):
+        list(aligned((Frames("a", listed), Frames("b", listed)), COLUMNS, ("ad",)))

@@ -204,6 +204,15 @@ def test_too_few_users() -> None:
         bootstrap_of(state_of([0, 1], np.array([0.1, 0.2]), [7, 7]))
 
 
+def test_a_rate_that_rounding_makes_1() -> None:
+    # One user's clicks outweigh all else, but only in the replicates that draw this user.
+    users = np.repeat(np.arange(40), 2)
+    rows = state_of(np.tile([0, 1], 40), np.tile([0.4, 0.3], 40), users, np.where(np.arange(80) == 1, 1e30, 1.0))
+    found = bootstrap_of(rows, replicates=20)["label_rate"]
+    assert (found.value, found.interval) == (1, None)
+    assert found.reason == "it is 0 or 1, which an interval on the scale of the logit does not reach"
+
+
 def test_misuse() -> None:
     rows = state_of([0, 1], np.array([0.1, 0.2]), [1, 2])
     with pytest.raises(ConfigError, match="at least 2 replicates, got 1"):
@@ -253,6 +262,16 @@ def test_a_paired_error_is_below_that_of_each_model() -> None:
     assert (interval.high - interval.low) / (2 * 1.96) < 0.2 * error(bootstrap_of(first), "auc")
 
 
+def test_a_difference_that_some_replicates_leave_undefined_has_a_reason() -> None:
+    # Replicates without the one user who clicks have infinite ratios for both models.
+    labels, a, b = [1, 0, 0], np.array([0.5, 0.2, 0.1]), np.array([0.4, 0.3, 0.1])
+    found = paired_bootstrap(state_of(labels, a, [1, 2, 3]), state_of(labels, b, [1, 2, 3]), replicates=20)
+    assert found["calibration_ratio"].value == pytest.approx(0)
+    assert {difference.interval for name, difference in found.items() if name in ("auc", "calibration_ratio")} == {None}
+    assert found["calibration_ratio"].reason is not None
+    assert "some replicates draw no rows that define it" in found["calibration_ratio"].reason
+
+
 @pytest.mark.parametrize("change", ["labels", "groups", "rows"])
 def test_models_on_other_rows_are_not_compared(change: str) -> None:
     labels, scores, groups, _ = made_up(400, users=50, distinct=50, seed=13)
@@ -265,3 +284,21 @@ def test_models_on_other_rows_are_not_compared(change: str) -> None:
         columns["groups"][0] += 1
     with pytest.raises(DataError, match="the two models' rows have not the same labels and users"):
         paired_bootstrap(state_of(labels, scores, groups), state_of(*columns.values()), replicates=20)
+
+
+def test_intervals_hold_the_truth_where_rows_of_a_user_resemble_each_other() -> None:
+    labels, scores, _, _ = made_up(400_000, users=40_000, distinct=10**9, seed=99)
+    truth = {"auc": auc(labels, scores).value, "label_rate": float(labels.mean()), "brier": 0.0}
+    truth["brier"] = float(((scores - labels) ** 2).mean())
+    held, by_rows = dict.fromkeys(truth, 0), 0
+    for seed in range(150):
+        labels, scores, groups, _ = made_up(600, users=60, distinct=10**9, seed=seed)
+        found = bootstrap_of(state_of(labels, scores, groups), replicates=100, seed=seed)
+        for name, value in truth.items():
+            interval = found[name].interval
+            assert interval is not None
+            held[name] += interval.holds(value)
+        clicks = found["label_rate"].value
+        by_rows += abs(clicks - truth["label_rate"]) <= 1.96 * math.sqrt(clicks * (1 - clicks) / 600)
+    assert min(held.values()) >= 133, held
+    assert by_rows < 120

@@ -179,3 +179,11 @@ def test_wrong_options(metric: Callable[..., Any]) -> None:
         metric([0, 1], np.array([0.5, 0.25]), binning="masses")
     with pytest.raises(ConfigError, match="a confidence level must be between 0 and 1, got 95"):
         metric([0, 1], np.array([0.5, 0.25]), level=95)
+
+
+def test_predictions_near_0_keep_their_interval() -> None:
+    labels, scores = [0, 1, 1, 0, 1], np.array([1, 3, 2, 1, 4], np.float64)
+    plain, tiny = calibration_ratio(labels, scores / 100), calibration_ratio(labels, scores * 1e-300)
+    assert plain.interval is not None
+    assert tiny.interval is not None
+    assert tiny.interval.high / tiny.value == pytest.approx(plain.interval.high / plain.value)

@@ -172,3 +172,10 @@ def test_one_class_leaves_plots_undefined() -> None:
     assert none.reliability is not None
     with pytest.raises(UndefinedMetric, match="a plot needs a row with a weight above 0"):
         curves_of(ScoreDistribution())
+
+
+@pytest.mark.parametrize("score", [1.797e308, -1.797e308])
+def test_bins_stay_finite_at_the_greatest_floats(score: float) -> None:
+    found = curves_of(ScoreDistribution.of([0, 1], np.array([score, score]))).histogram
+    assert np.isfinite(found.edges).all()
+    assert (found.edges[0] <= score <= found.edges[1], found.negatives, found.positives) == (True, (1,), (1,))

@@ -165,5 +165,5 @@ def test_bad_inputs() -> None:
         paired_aucs([0, 1], [])
     with pytest.raises(DataError, match="scores have 3 rows but labels have 2"):
         paired_auc([0, 1], np.zeros(2), np.zeros(3))
-    with pytest.raises(DataError, match="there are no rows to evaluate"):
+    with pytest.raises(UndefinedMetric, match="auc needs a row with a weight above 0, and there is none"):
         paired_auc([0, 1], np.zeros(2), np.zeros(2), [0, 0])

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from common.errors import DataError
+from common.errors import ConfigError, DataError
 from evaluation.report.comparer import Comparer
 from evaluation.report.evaluation import Evaluation
 from evaluation.report.evaluator import Evaluator, Wanted
@@ -104,3 +104,25 @@ def test_a_comparison_does_not_depend_on_chunks() -> None:
             comparer.update(rows.part(start, start + chunk))
         found.append(comparer.comparison())
     assert found[0] == found[1]
+
+
+def test_rows_without_weight_are_no_rows() -> None:
+    rows = dataclasses.replace(_rows(60), weights=np.zeros(60))
+    evaluator = Evaluator(dataclasses.replace(COLUMNS, weight="w"), Wanted())
+    evaluator.update(rows)
+    with pytest.raises(DataError, match="no row has a weight above 0"):
+        evaluator.evaluation("nothing")
+
+
+def test_progress_ends_with_all_of_what_is_judged() -> None:
+    seen: dict[str, tuple[int, int]] = {}
+    evaluator = Evaluator(COLUMNS, Wanted(most_slices=2))
+    evaluator.update(_rows(600))
+    evaluator.evaluation("a model", lambda phase, done, total: seen.update({phase: (done, total)}))
+    assert {"country", "at"} <= set(seen)
+    assert all(done == total for done, total in seen.values())
+
+
+def test_a_wrong_level_is_refused_before_any_row() -> None:
+    with pytest.raises(ConfigError, match="between 0 and 1, got 95"):
+        Wanted(level=95)

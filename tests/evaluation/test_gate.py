@@ -1,5 +1,6 @@
 """A gate passes what keeps every rule, and nothing that is not known."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from evaluation.interval import Interval
 from evaluation.report.comparison import Comparison, Difference
 from evaluation.report.curves import Curves, ScoreHistogram
 from evaluation.report.evaluation import Evaluation
-from evaluation.report.gate import Outcome, judge, load_rules
+from evaluation.report.gate import Outcome, judge, load_rules, require_measured
 from evaluation.report.metric import Metric
 from evaluation.report.report import Report
 from evaluation.report.slices import Slice, SliceTable
@@ -163,3 +164,25 @@ def test_a_rule_that_was_not_compared_is_refused(tmp_path: Path) -> None:
         _judged(tmp_path, {"metric": "brier", "versus_other": "better"}, comparison=comparison)
     with pytest.raises(ConfigError, match="add --by city"):
         _judged(tmp_path, {"metric": "auc", "versus_other": "better", "column": "city"}, comparison=comparison)
+
+
+def test_rules_on_what_will_not_be_measured_are_refused_beforehand(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text("rules: [{metric: auc, at_least: 0.5, column: city}, {metric: auc, versus_other: better}]")
+    rules = load_rules(path)
+    require_measured(rules, ["city"], compared=True)
+    with pytest.raises(ConfigError, match="add --by city"):
+        require_measured(rules, ["country"], compared=True)
+    with pytest.raises(ConfigError, match="add --compare"):
+        require_measured(rules, ["city"], compared=False)
+
+
+def test_a_rule_shows_a_slice_in_one_line(tmp_path: Path) -> None:
+    odd = SliceTable("country", (_slice("a\nb", Metric("auc", 0.8)), _slice("", Metric("auc", 0.8))), 0, 0.95)
+    path = tmp_path / "rules.yaml"
+    path.write_text("rules: [{metric: auc, at_least: 0.5, column: country}]")
+    outcomes = judge(load_rules(path), dataclasses.replace(EVALUATION, slices=(odd,)), None)
+    assert [outcome.rule for outcome in outcomes] == [
+        "auc where country is a\\nb is at least 0.5",
+        "auc where country is '' is at least 0.5",
+    ]

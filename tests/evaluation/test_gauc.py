@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from common.errors import ConfigError, DataError
 from evaluation.estimate import Estimate
-from evaluation.interval import two_sided_p
+from evaluation.interval import quantile, two_sided_p
 from evaluation.metrics.gauc import Weighting, gauc, gauc_of, paired_gauc
 from evaluation.state.grouped_rows import GroupedRows
 from evaluation.undefined import UndefinedMetric
@@ -208,7 +208,9 @@ def test_the_error_is_that_of_a_ratio_over_groups() -> None:
     found = gauc(labels, scores, [1] * 2 + [2] * 3 + [3] * 4, level=0.9)
     assert found.value == pytest.approx(value, rel=1e-15)
     assert found.interval is not None
-    middle, reach = math.log(value / (1 - value)), 1.6448536269514722 * error / (value * (1 - value))
+    # An effective number of 9^2 / (2^2 + 3^2 + 4^2) groups.
+    t = quantile(0.9, 81 / 29 - 1)
+    middle, reach = math.log(value / (1 - value)), t * error / (value * (1 - value))
     assert found.interval.low == pytest.approx(1 / (1 + math.exp(reach - middle)))
     assert found.interval.high == pytest.approx(1 / (1 + math.exp(-reach - middle)))
     assert found.interval.level == 0.9
@@ -229,13 +231,39 @@ def test_intervals_hold_the_true_value_as_often_as_they_say() -> None:
     assert 0.91 <= held / 300 <= 0.985
 
 
+ALIKE = (
+    "every group with rows of both classes has the value {}, so that their spread does not tell how far it may be off"
+)
+
+
 @pytest.mark.parametrize("flip", [1, -1])
 def test_groups_that_are_all_perfect_have_no_interval(flip: int) -> None:
     found = gauc([0, 1, 0, 1], flip * np.array([0.1, 0.2, 0.8, 0.9]), [1, 1, 2, 2])
     assert found.interval is None
     value = 1 if flip == 1 else 0
-    expected = f"every group has an AUC of {value}, so that their spread does not tell how far it may be off"
-    assert (found.value, found.reason) == (value, expected)
+    assert (found.value, found.reason) == (value, ALIKE.format(value))
+
+
+def test_groups_that_are_all_alike_have_no_interval() -> None:
+    labels, groups = [0, 1, 0] * 2, [0, 0, 0, 1, 1, 1]
+    a, b = np.array([0.1, 0.2, 0.3] * 2), np.array([0.1, 0.4, 0.3] * 2)
+    found = gauc(labels, a, groups)
+    assert (found.value, found.interval, found.reason) == (0.5, None, ALIKE.format(0.5))
+    difference = paired_gauc(labels, a, b, groups)
+    assert (difference.value, difference.interval, difference.p_value) == (-0.5, None, None)
+    assert difference.reason == (
+        "every group with rows of both classes has the same difference, which does not tell how far it may be off"
+    )
+
+
+@given(st.lists(st.floats(0.01, 3), min_size=4, max_size=12), st.integers(0, 2**32))
+def test_weighted_groups_that_are_perfect_up_to_rounding(weights: list[float], seed: int) -> None:
+    random, rows = np.random.default_rng(seed), len(weights)
+    labels = np.append([0, 1], random.integers(0, 2, rows - 2))
+    scores = labels + random.random(rows) / 2
+    found = gauc(np.tile(labels, 2), np.tile(scores, 2), np.repeat([0, 1], rows), weights * 2)
+    assert 1 - 1e-12 < found.value <= 1
+    assert (found.interval, found.reason) == (None, ALIKE.format(1))
 
 
 def test_one_group_has_no_interval() -> None:
@@ -288,7 +316,8 @@ def test_a_paired_difference_is_that_of_both_values(rows: Rows, weighting: Weigh
     assert found.value == pytest.approx(first.value - second.value, abs=1e-12)
     back = paired_gauc(labels, other, scores, groups, weights, weighting=weighting)
     assert (back.value, back.p_value) == (-found.value, found.p_value)
-    assert (found.interval is None) == (first.detail["groups_used"] == 1) == (found.reason is not None)
+    assert (found.interval is None) == (found.reason is not None) == (found.p_value is None)
+    assert found.interval is None or int(first.detail["groups_used"]) > 1
 
 
 def test_a_paired_difference_has_the_error_of_the_groups_differences() -> None:

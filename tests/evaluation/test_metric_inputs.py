@@ -133,3 +133,20 @@ def test_bad_weights(metric: Callable[..., Any], weights: Any, message: str) -> 
 )
 def test_bad_groups(metric: Callable[..., Any], groups: Any, message: str) -> None:
     assert _message(metric, LABELS, SCORES, groups) == message
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64, np.float16, np.float32, np.longdouble])
+def test_weights_of_any_number_type(dtype: Any) -> None:
+    if dtype is bool:
+        with pytest.raises(DataError, match="weights must be integers or floats, got bool; convert them"):
+            auc(LABELS, SCORES, np.ones(3, dtype))
+        return
+    assert auc(LABELS, SCORES, np.array([1, 2, 3], dtype)) == auc(LABELS, SCORES, [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("weight", [1e-60, 1e60])
+def test_the_most_extreme_weights(weight: float) -> None:
+    for metric in (auc, pr_auc, logloss, normalised_entropy, brier, calibration_ratio, calibration_error):
+        weights = np.full(3, weight)
+        assert metric(LABELS, SCORES, weights).value == pytest.approx(metric(LABELS, SCORES).value)
+    assert auc([0, 1], SCORES[:2], [1e-60, 1e60]).value == 1

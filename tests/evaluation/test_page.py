@@ -373,3 +373,19 @@ def test_numbers_and_texts_of_the_page() -> None:
 def _times(made: Evaluation) -> SliceTable:
     assert made.times is not None
     return made.times
+
+
+def test_many_differences_by_slice_are_folded() -> None:
+    plain = comparison()
+    many = tuple((column, f"{value}{i}", some) for i in range(30) for column, value, some in plain.slices)
+    made = evaluation(rows=2000, devices=(), days=0)
+    html = page(made, dataclasses.replace(plain, slices=many))
+    assert "<summary>40 more</summary>" in html
+    assert html.index("phone15") < html.index("<summary>40 more") < html.index("desktop29")
+    assert "<details" not in page(made, plain)
+
+
+def test_a_difference_names_both_models() -> None:
+    made = evaluation(rows=2000, devices=(), days=0)
+    html = page(made, comparison(("today.parquet", "live.parquet")))
+    assert ">today.parqu\u2026 \u2212 live.parquet<" in html

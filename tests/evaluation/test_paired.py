@@ -129,3 +129,20 @@ def test_what_is_undefined_or_wrong() -> None:
     assert paired_brier([1], scores[:1], scores[1:]) == PairedDifference(
         0.9**2 - 0.8**2, reason="a single row does not tell how far the value may be off"
     )
+
+
+@pytest.mark.parametrize("paired", [paired_logloss, paired_brier])
+def test_equal_differences_do_not_make_a_difference_certain(paired: Callable[..., PairedDifference]) -> None:
+    found = paired([0, 1], np.array([0.2, 0.8]), np.array([0.4, 0.6]))
+    assert (found.interval, found.p_value) == (None, None)
+    assert found.reason == "all rows contribute alike, so nothing tells how far the value may be off"
+
+
+@pytest.mark.parametrize(("paired", "metric"), PAIRS)
+@pytest.mark.parametrize("weights", [[1e-60, 1e60, 1], [1e60, 1e-60, 1e-60]])
+def test_weights_that_differ_by_all_that_is_allowed(
+    paired: Callable[..., PairedDifference], metric: Callable[..., Estimate], weights: list[float]
+) -> None:
+    labels, first, second = [0, 1, 1], np.array([0.2, 0.8, 0.3]), np.array([0.4, 0.6, 0.1])
+    expected = metric(labels, first, weights).value - metric(labels, second, weights).value
+    assert paired(labels, first, second, weights).value == pytest.approx(expected)

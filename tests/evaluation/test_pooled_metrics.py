@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluation.estimate import Estimate
 from evaluation.metrics.brier import brier_of
 from evaluation.metrics.calibration import calibration_ratio_of
 from evaluation.metrics.calibration_error import calibration_error_of
@@ -47,3 +48,10 @@ def test_shards_in_any_order_and_from_disk_give_the_same_bits(weighted: bool, dt
         merged.merge(shard)
     for metric in METRICS:
         assert metric(merged) == metric(whole)
+
+
+@pytest.mark.parametrize("metric", [logloss_of, brier_of, calibration_ratio_of])
+def test_rows_that_are_all_alike_give_no_interval(metric: Callable[..., Estimate]) -> None:
+    found = metric(ScoreDistribution.of([1, 1, 1], np.full(3, 0.3), [0.1, 0.2, 0.3]))
+    assert found.interval is None
+    assert found.reason == "all rows contribute alike, so nothing tells how far the value may be off"

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats  # type: ignore[import-untyped]
 from sklearn.metrics import average_precision_score
 
 from evaluation.metrics.pr_auc import pr_auc, pr_auc_of
@@ -96,3 +97,18 @@ def test_without_positives_or_rows_it_is_undefined() -> None:
         pr_auc([0, 1, 0], np.array([0.1, 0.2, 0.3]), [1, 0, 1])
     with pytest.raises(UndefinedMetric, match="needs a row with a weight above 0"):
         pr_auc_of(ScoreDistribution())
+
+
+def test_interval_holds_the_truth_as_often_as_it_says() -> None:
+    random = np.random.default_rng(2)
+    labels = np.arange(1_000) < 100
+    # Precision over recall where scores are exactly normal.
+    z = np.linspace(-8, 9, 100_001)
+    recall, fall_out = stats.norm.sf(z - 1), stats.norm.sf(z)
+    truth = float(-np.trapezoid(0.1 * recall / (0.1 * recall + 0.9 * fall_out), recall))
+    held = 0
+    for _ in range(300):
+        interval = pr_auc(labels, random.normal(size=labels.size) + labels).interval
+        assert interval is not None
+        held += interval.holds(truth)
+    assert 0.92 <= held / 300 <= 0.99

@@ -71,6 +71,31 @@ def test_text_keys_are_the_same_in_every_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(of_csv, of_parquet)
 
 
+@pytest.mark.parametrize("dtype", [pl.Int32, pl.UInt64, pl.Decimal(20, 0)])
+def test_integer_keys_are_the_same_in_every_file(tmp_path: Path, dtype: Any) -> None:
+    keys = [5, 77, 5, 2**63 + 1 if dtype == pl.UInt64 else 6]
+    frame = FRAME.with_columns(user=pl.Series(keys, dtype=dtype))
+    of_csv, of_parquet = (_read(_written(tmp_path, frame, suffix)).groups for suffix in (".csv", ".parquet"))
+    assert of_csv is not None
+    assert of_parquet is not None
+    np.testing.assert_array_equal(of_csv, of_parquet)
+
+
+def test_text_is_another_key_than_the_number_it_resembles(tmp_path: Path) -> None:
+    frame = FRAME.with_columns(user=pl.Series(["7", "007", "+7", " 7"]))
+    groups = _read(_written(tmp_path, frame, ".parquet")).groups
+    assert groups is not None
+    assert len(set(groups.tolist())) == 4
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["0", "1", "de", "fr"]), pl.Binary])
+def test_text_of_every_kind_is_text(tmp_path: Path, dtype: Any) -> None:
+    frame = FRAME.with_columns(pl.col("click").cast(pl.String).cast(dtype), pl.col("country").cast(dtype))
+    rows = _read(_written(tmp_path, frame, ".parquet"))
+    assert rows.labels.tolist() == [True, False, False, True]
+    assert rows.slices["country"].to_list() == ["de", MISSING, "fr", "de"]
+
+
 def test_several_files_are_one_table(tmp_path: Path) -> None:
     for i in range(3):
         FRAME.with_columns(p=pl.lit(i / 4)).write_parquet(tmp_path / f"part-{i}.parquet")
@@ -91,6 +116,9 @@ def test_float32_scores_stay_float32(tmp_path: Path) -> None:
         (pl.Series([1_700_000_000]), 1_700_000_000_000_000),
         (pl.Series([1_700_000_000_000]), 1_700_000_000_000_000),
         (pl.Series([1_700_000_000_000_000]), 1_700_000_000_000_000),
+        (pl.Series([1_700_000_000_000_000_999]), 1_700_000_000_000_000),
+        (pl.Series([-86_400]), -86_400_000_000),
+        (pl.Series([1_700_000_000], dtype=pl.UInt64), 1_700_000_000_000_000),
         (pl.Series([datetime.date(1970, 1, 2)]), 86_400_000_000),
         (pl.Series([datetime.datetime(1970, 1, 1, 1)]), 3_600_000_000),
         (pl.Series(["1970-01-02"]), 86_400_000_000),
@@ -156,3 +184,30 @@ def test_a_row_with_too_many_fields_is_named(tmp_path: Path) -> None:
 def test_one_column_is_not_two_things() -> None:
     with pytest.raises(ConfigError, match="both label and score"):
         Columns(label="click", score="click")
+
+
+@pytest.mark.parametrize("column", ["click", "p", "user", "w", "at", "country"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series([[1], [2], [3], [4]]),
+        pl.Series([datetime.timedelta(1)] * 4),
+        pl.Series([b"a", b"b", b"\xff", b"c"]),
+    ],
+)
+def test_what_is_neither_a_number_nor_text_is_refused(tmp_path: Path, column: str, values: pl.Series) -> None:
+    path = _written(tmp_path, FRAME.with_columns(values.alias(column)), ".parquet")
+    with pytest.raises(DataError, match=f"column '{column}' holds .*; give"):
+        _read(path)
+
+
+def test_a_time_that_no_integer_holds_is_refused() -> None:
+    frame = pl.DataFrame({"label": [1], "score": [0.5], "at": pl.Series([2**63], dtype=pl.UInt64)})
+    with pytest.raises(DataError, match=r"time .* is too great"):
+        Rows.of(frame, Columns(time="at"), str)
+
+
+def test_a_column_named_twice_is_read_once(tmp_path: Path) -> None:
+    files = PredictionFiles([_written(tmp_path, FRAME, ".parquet")], ["click", "p", "click"])
+    ((frame, _),) = files.frames()
+    assert frame.columns == ["click", "p"]
