@@ -90,15 +90,19 @@ class LoggedRows:
         is_positive = checked_labels(labels)
         rows = is_positive.size
         logged = checked_scores(propensities, rows, name="propensity value")
-        _require(logged, (logged > 0) & (logged <= 1), "propensity", "is not above 0 and up to 1; log the probability")
+        self._require(
+            logged, (logged > 0) & (logged <= 1), "propensity", "is not above 0 and up to 1; log the probability"
+        )
         target = checked_scores(target_probabilities, rows, name="target probability value")
-        _require(target, (target >= 0) & (target <= 1), "target probability", "is outside 0 to 1; divide by the sum")
+        self._require(
+            target, (target >= 0) & (target <= 1), "target probability", "is outside 0 to 1; divide by the sum"
+        )
         if (predicted is None) != (predicted_target is None) or self._predicted is (predicted is None):
             raise DataError(_PREDICTIONS)
 
         with np.errstate(over="ignore"):
             raw = target.astype(np.float64) / logged
-        _require(logged, raw <= HEAVIEST, "propensity", "makes a weight too great to compute with; mend the log")
+        self._require(logged, raw <= HEAVIEST, "propensity", "makes a weight too great to compute with; mend the log")
         raw[raw < LIGHTEST] = 0  # their squares would vanish
         weights = raw if self.clip is None else np.minimum(raw, self.clip)
         columns = np.zeros((5, rows))
@@ -107,7 +111,7 @@ class LoggedRows:
             given = ((predicted, "predicted value"), (predicted_target, "predicted target value"))
             shown, chosen = (checked_scores(values, rows, name=name).astype(np.float64) for values, name in given)
             for values, (_, name) in zip((shown, chosen), given, strict=True):
-                _require(values, abs(values) <= HEAVIEST, name, "is too great to compute with; give probabilities")
+                self._require(values, abs(values) <= HEAVIEST, name, "is too great to compute with; give probabilities")
             columns[4] = chosen + weights * (is_positive - shown)
         self._predicted = predicted is not None
         self.clipped += int((weights < raw).sum())
@@ -204,8 +208,8 @@ class LoggedRows:
         squares = float(column @ self._moments.products @ column) + total * self.mean(column)
         return total**2 / squares if total else 0.0
 
-
-def _require(values: npt.NDArray[np.floating], good: npt.NDArray[np.bool_], name: str, why: str) -> None:
-    row = int(good.argmin())
-    if not good[row]:
-        raise DataError(f"{name} {values[row]} in row {row} (counted from 0) {why}")
+    def _require(self, values: npt.NDArray[np.floating], good: npt.NDArray[np.bool_], name: str, why: str) -> None:
+        """Raise for the first value that is not good, by its row among all that this state was given."""
+        row = int(good.argmin())
+        if not good[row]:
+            raise DataError(f"{name} {values[row]} in row {self.rows + row} (counted from 0) {why}")

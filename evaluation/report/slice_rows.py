@@ -94,9 +94,9 @@ class SliceRows:
             A value, and its rows as they were given, which are to be taken before the next value.
         """
         wanted = {self._codes[value]: value for value in self.largest(most)}
-        for code, pieces in itertools.groupby(self._rows.each(most=at_once), key=operator.itemgetter(0)):
-            if code in wanted:
-                yield wanted[code], (columns for _, columns in pieces)
+        rows = self._rows.each(most=at_once, codes=wanted)
+        for code, pieces in itertools.groupby(rows, key=operator.itemgetter(0)):
+            yield wanted[code], (columns for _, columns in pieces)
 
     def largest(self, most: int | None) -> list[str]:
         """The values of most rows, those first; None gives all."""

@@ -10,7 +10,7 @@ import polars as pl
 import polars_hash as plh
 
 from common.errors import DataError
-from evaluation._inputs import HEAVIEST, Groups, Labels, Scores, Weights
+from evaluation._inputs import HEAVIEST, LIGHTEST, Groups, Labels, Scores, Weights
 from evaluation.rows.columns import Columns
 
 MISSING = "(missing)"
@@ -136,7 +136,7 @@ def _numbers(series: pl.Series, role: str, where: Where) -> pl.Series:
 def _weights(series: pl.Series, where: Where) -> Weights:
     numbers = _finite(series, "weight", where).astype(np.float64, copy=False)
     _refuse(series, pl.Series(numbers < 0), "weight", "is negative; give 0 to leave a row out", where)
-    extreme = (numbers > HEAVIEST) | ((numbers > 0) & (numbers < 1 / HEAVIEST))
+    extreme = (numbers > HEAVIEST) | ((numbers > 0) & (numbers < LIGHTEST))
     _refuse(series, pl.Series(extreme), "weight", "is too extreme to compute with; scale to around 1", where)
     return numbers
 

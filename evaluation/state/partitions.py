@@ -1,6 +1,6 @@
 """Rows kept apart by a code, on disk where they are many."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -87,23 +87,26 @@ class Partitions:
         self._names = other._names
         self.rows += other.rows
 
-    def each(self, *, most: int | None = None) -> Iterator[tuple[int, Columns]]:
+    def each(self, *, most: int | None = None, codes: Collection[int] | None = None) -> Iterator[tuple[int, Columns]]:
         """Give the rows of each code that has any, codes ascending, rows in the order in which they came.
 
         Args:
             most: Rows to give at once at most; a code with more comes several times in a row. Without it, a code
                 comes once, and its rows have to fit in memory.
+            codes: The codes wanted; all without it.
 
         Yields:
             A code and its columns.
         """
         runs = list(self._spilled)
         if self._chunks:
-            codes, columns = _joined(self._chunks)
-            self._chunks = [(codes, columns)]
-            runs.append(_Run(_starts(codes), columns, np.argsort(codes, kind="stable")))
+            held, columns = _joined(self._chunks)
+            self._chunks = [(held, columns)]
+            runs.append(_Run(_starts(held), columns, np.argsort(held, kind="stable")))
         taken = [np.flatnonzero(np.diff(run.starts)) for run in runs]
         for code in np.unique(np.concatenate(taken)).tolist() if taken else ():
+            if codes is not None and code not in codes:
+                continue
             spans = [(run, *run.starts[code : code + 2].tolist()) for run in runs if code + 1 < run.starts.size]
             if most is None:
                 pieces = [[span for span in spans if span[1] < span[2]]]

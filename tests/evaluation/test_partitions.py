@@ -130,3 +130,9 @@ def test_misuse() -> None:
     with pytest.raises(ValueError, match="after"):
         state.merge(other)
     assert as_table(state) == [(0, {"value": [0.0]}), (1, {"value": [0.0]})]
+
+
+@given(CHUNKS, MEMORY, st.sets(st.integers(0, 5)))
+def test_only_codes_that_are_wanted(chunks: list[list[int]], memory_mb: int, wanted: set[int]) -> None:
+    found = [code for code, _ in state_of(chunks, 0, memory_mb).each(codes=wanted)]
+    assert found == [code for code, _ in by_loop(chunks) if code in wanted]
