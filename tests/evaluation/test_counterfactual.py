@@ -297,6 +297,6 @@ def test_states_that_do_not_fit_together_stay_as_they_are() -> None:
 
 def test_a_wrong_value_is_counted_among_all_rows_given() -> None:
     log = LoggedRows.of([0, 1], np.array([0.5, 0.5]), np.array([0.5, 0.5]))
-    with pytest.raises(DataError, match="propensity 0.0 in row 3 "):
+    with pytest.raises(DataError, match=r"propensity 0\.0 in row 3 "):
         log.update([0, 1], np.array([0.5, 0.0]), np.array([0.5, 0.5]))
     assert log.rows == 2
