@@ -94,9 +94,11 @@ def main() -> None:
             raise
         errors.print(f"[bold red]plexrank:[/] {_escaped(str(problem))}", highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("[bold red]plexrank:[/] interrupted; nothing half-written is taken for whole", highlight=False)
-        sys.exit(130)
+    except SystemExit as end:
+        # Of Ctrl-C typer makes exit code 130 without a word; a verb that ends itself so has said why.
+        if end.__context__ is not None and isinstance(end.__context__.__cause__, KeyboardInterrupt):
+            errors.print("[bold red]plexrank:[/] interrupted; nothing half-written is taken for whole", highlight=False)
+        raise
 
 
 def _escaped(text: str) -> str:

@@ -1,7 +1,9 @@
 """A user's mistakes: exit code 2, one sentence with the place and the mend, no traceback, nothing left behind."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -154,6 +156,21 @@ def test_debug_shows_the_traceback(folder: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "ConfigError" in done.stderr
+
+
+def test_an_interrupt_is_told_and_leaves_nothing(folder: Path) -> None:
+    made = folder / "made"
+    made.mkdir()
+    command = [sys.executable, "-m", "commands.main", "simulate", "--rows", "50000000", "--output", str(made / "ads")]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True) as running:
+        while not any(made.iterdir()):
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "plexrank: interrupted; nothing half-written is taken for whole" in told
+    assert not any(made.iterdir())
 
 
 @pytest.mark.parametrize("verb", ["dataset", "simulate", "prepare", "train", "evaluate", "compare", "score", "serve"])
