@@ -26,6 +26,8 @@ console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 MAX_SEED = 2**64 - 1
 
+_UNITS = {"scan": "files", "measure": "metrics"}  # what a phase counts, where not rows
+
 TablePrecision = Literal["fp32", "fp16", "int8"]
 TABLE_HELP = "Numbers of the embedding table: as trained, or 2 bytes or 1 (and 4 a row) instead of 4; scores a bit off."
 
@@ -53,7 +55,7 @@ def phases() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each phase of a run, with its speed.
 
     Yields:
-        What the run calls with the phase, what is done and what there is: rows, or files in the phase ``scan``.
+        What the run calls with the phase, what is done and what there is: rows, or what else ``_UNITS`` says.
     """
     with progress_bar() as bar:
         tasks: dict[str, TaskID] = {}
@@ -65,7 +67,7 @@ def phases() -> Iterator[Callable[[str, int, int], None]]:
                 started[phase] = time.perf_counter(), done
             since, first = started[phase]
             speed = (done - first) / max(time.perf_counter() - since, 1e-9)
-            bar.update(tasks[phase], completed=done, note="files" if phase == "scan" else f"rows, {speed:,.0f}/s")
+            bar.update(tasks[phase], completed=done, note=_UNITS.get(phase, f"rows, {speed:,.0f}/s"))
 
         yield show
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,7 @@ class Evaluator:
             k=self._wanted.k,
             level=level,
             bootstrapped=self._bootstrapped(progress),
+            progress=partial(progress, "measure"),
         )
         return Evaluation(
             title=title,
@@ -150,6 +152,6 @@ class Evaluator:
         def advance(size: int) -> None:
             nonlocal done
             done += size
-            progress(rows.column, done, total)
+            progress(f"by {rows.column}", done, total)
 
         return slice_table(rows, report, level=self._wanted.level, most=most, progress=advance)

@@ -1,7 +1,8 @@
 """Every metric of a set of predictions."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from evaluation.metrics.auc import auc_of
 from evaluation.metrics.brier import brier_of
 from evaluation.metrics.calibration import calibration_ratio_of
 from evaluation.metrics.calibration_error import calibration_error_of
-from evaluation.metrics.gauc import Weighting, gauc_of
+from evaluation.metrics.gauc import gauc_of
 from evaluation.metrics.logloss import logloss_of
 from evaluation.metrics.normalised_entropy import normalised_entropy_of
 from evaluation.metrics.pr_auc import pr_auc_of
@@ -26,6 +27,8 @@ from evaluation.undefined import UndefinedMetric
 
 K = 10
 """How many of a request's first candidates NDCG and the hit rate look at."""
+
+_Compute = Callable[[], Estimate]
 
 
 def evaluate(
@@ -62,6 +65,7 @@ def report_of(
     k: int = K,
     level: float = LEVEL,
     bootstrapped: Mapping[str, Estimate] | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Report:
     """Compute every metric of states that have seen all rows.
 
@@ -72,6 +76,7 @@ def report_of(
         k: How many of a request's first candidates these look at.
         level: Confidence level of the intervals.
         bootstrapped: Estimates whose intervals take the place of the metrics' own.
+        progress: Called after each metric with how many are done and how many there are.
 
     Raises:
         DataError: There are no rows.
@@ -79,15 +84,17 @@ def report_of(
     if not distribution.rows:
         which = "no row has a weight above 0" if distribution.weighted else "there are no rows to evaluate"
         raise DataError(f"{which}; give at least one")
+    wanted = _pooled(distribution, level) | _grouped(grouped, level) | _ranked(requests, k, level)
+    metrics = []
+    for name, compute in wanted.items():
+        metrics.append(_resampled(Metric.measure(name, compute), bootstrapped or {}))
+        progress(len(metrics), len(wanted))
     return Report(
         rows=distribution.rows,
         positives=distribution.positives,
         label_rate=label_rate(distribution),
         mean_score=mean_score(distribution),
-        metrics=tuple(
-            _resampled(metric, bootstrapped or {})
-            for metric in (*_pooled(distribution, level), *_grouped(grouped, level), *_ranked(requests, k, level))
-        ),
+        metrics=tuple(metrics),
     )
 
 
@@ -106,44 +113,41 @@ def mean_score(rows: ScoreDistribution) -> float:
     return math.fsum(map(float, parts))
 
 
-def _pooled(distribution: ScoreDistribution, level: float) -> list[Metric]:
-    return [
-        Metric.measure("auc", lambda: auc_of(distribution, level=level)),
-        Metric.measure("pr_auc", lambda: pr_auc_of(distribution, level=level)),
-        Metric.measure("logloss", lambda: logloss_of(distribution, level=level)),
-        Metric.measure("normalised_entropy", lambda: normalised_entropy_of(distribution, level=level)),
-        Metric.measure("brier", lambda: brier_of(distribution, level=level)),
-        Metric.measure("calibration_ratio", lambda: calibration_ratio_of(distribution, level=level)),
-        Metric.measure("ece", lambda: calibration_error_of(distribution, level=level)),
-        Metric.measure("ece_equal_width", lambda: calibration_error_of(distribution, binning="width", level=level)),
-    ]
+def _pooled(rows: ScoreDistribution, level: float) -> dict[str, _Compute]:
+    return {
+        "auc": partial(auc_of, rows, level=level),
+        "pr_auc": partial(pr_auc_of, rows, level=level),
+        "logloss": partial(logloss_of, rows, level=level),
+        "normalised_entropy": partial(normalised_entropy_of, rows, level=level),
+        "brier": partial(brier_of, rows, level=level),
+        "calibration_ratio": partial(calibration_ratio_of, rows, level=level),
+        "ece": partial(calibration_error_of, rows, level=level),
+        "ece_equal_width": partial(calibration_error_of, rows, binning="width", level=level),
+    }
 
 
-def _grouped(grouped: GroupedRows | None, level: float) -> list[Metric]:
-    def weighing(state: GroupedRows, weighting: Weighting) -> Estimate:
-        return gauc_of(state, weighting=weighting, level=level)
-
-    if grouped is None:
-
-        def missing() -> Estimate:
-            raise UndefinedMetric("gauc needs a group for each row, and none is declared")
-
-        return [Metric.measure("gauc", missing)]
-    return [
-        Metric.measure("gauc", lambda: weighing(grouped, "impressions")),
-        Metric.measure("gauc_positives", lambda: weighing(grouped, "positives")),
-        Metric.measure("gauc_plain", lambda: weighing(grouped, "plain")),
-    ]
+def _grouped(rows: GroupedRows | None, level: float) -> dict[str, _Compute]:
+    if rows is None:
+        return {"gauc": _missing}
+    return {
+        "gauc": partial(gauc_of, rows, weighting="impressions", level=level),
+        "gauc_positives": partial(gauc_of, rows, weighting="positives", level=level),
+        "gauc_plain": partial(gauc_of, rows, weighting="plain", level=level),
+    }
 
 
-def _ranked(requests: GroupedRows | None, k: int, level: float) -> list[Metric]:
-    if requests is None:
-        return []
-    return [
-        Metric.measure(f"ndcg@{k}", lambda: ndcg_of(requests, k=k, level=level)),
-        Metric.measure("mrr", lambda: mrr_of(requests, level=level)),
-        Metric.measure(f"hit_rate@{k}", lambda: hit_rate_of(requests, k=k, level=level)),
-    ]
+def _missing() -> Estimate:
+    raise UndefinedMetric("gauc needs a group for each row, and none is declared")
+
+
+def _ranked(rows: GroupedRows | None, k: int, level: float) -> dict[str, _Compute]:
+    if rows is None:
+        return {}
+    return {
+        f"ndcg@{k}": partial(ndcg_of, rows, k=k, level=level),
+        "mrr": partial(mrr_of, rows, level=level),
+        f"hit_rate@{k}": partial(hit_rate_of, rows, k=k, level=level),
+    }
 
 
 def _resampled(metric: Metric, bootstrapped: Mapping[str, Estimate]) -> Metric:

@@ -84,7 +84,8 @@ def test_progress_counts_rows() -> None:
     evaluator.update(_rows(3000))
     seen: dict[str, list[tuple[int, int]]] = {}
     evaluator.evaluation("made up", lambda phase, done, total: seen.setdefault(phase, []).append((done, total)))
-    assert seen.keys() == {"resample", "country", "at"}
+    assert seen.keys() == {"resample", "measure", "by country", "by at"}
+    assert seen.pop("measure") == [(done, 14) for done in range(1, 15)]
     assert all(steps[-1] == (3000, 3000) for steps in seen.values())
 
 
