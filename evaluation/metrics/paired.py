@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from evaluation.metrics._losses import log_losses, of_rows, squared_losses
 from evaluation.metrics._probabilities import ONE_ROW, Floats
 from evaluation.metrics.normalised_entropy import rate_entropy
 from evaluation.undefined import UndefinedMetric
+
+RowMetric: TypeAlias = Literal["logloss", "normalised_entropy", "brier", "calibration_ratio"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,8 @@ class _Rows:
         return float((self.shares * values).sum())
 
 
-# The difference of two metrics, and how much each row moves it: its linearisation at the row.
-_Measure: TypeAlias = Callable[[_Rows], tuple[float, Floats]]
-
-
-def paired_logloss(
+def paired_by_row(
+    metric: RowMetric,
     labels: npt.ArrayLike,
     scores_a: npt.ArrayLike,
     scores_b: npt.ArrayLike,
@@ -49,115 +48,51 @@ def paired_logloss(
     *,
     level: float = LEVEL,
 ) -> PairedDifference:
-    """The logloss of model a less that of model b, with the interval and test of the rows' differences.
+    """A metric of model a less that of model b, with the interval and test of the rows' differences.
 
     As both models face the same rows, what makes a row hard for both falls out: far smaller differences are seen than
-    by comparing two intervals. Each model's probabilities are clipped by their own dtype, as ``logloss`` does.
+    by comparing two intervals. Where a metric is no mean over rows, a row counts by how much it moves the difference
+    (delta method): the normalised entropy's is that of the loglosses over the entropy of the rate, the calibration
+    ratio's is that of the predictions' sums over the clicks. Each model's probabilities are clipped by their own dtype
+    in the logloss, as ``logloss`` does.
 
     The interval and the test are normal. In simulations of two models that are equally good, intervals of level .95
     held 0 in 93 to 97 % of the runs from 30 clicks on; with 8 clicks that of the normalised entropy did in 90 %, with
     unequal weights in 84 %.
 
-    Takes about 60 bytes of memory a row, as do the other functions here.
+    Takes about 60 bytes of memory a row.
 
     Args:
+        metric: Below 0 the first model is better in ``logloss``, ``normalised_entropy`` and ``brier``. In
+            ``calibration_ratio`` it predicts fewer clicks; which model is nearer to 1 only both ratios say.
         labels: 0 or 1 a row, shape ``(rows,)``, of any boolean, integer or floating dtype.
         scores_a: The first model's probabilities, shape ``(rows,)``, float32 or float64.
         scores_b: The second model's, for the same rows in the same order.
         weights: How much each row counts, shape ``(rows,)``, finite and at least 0; None counts each once.
         level: Confidence level of the interval.
 
-    Returns:
-        The difference; below 0 the first model is better.
-
     Raises:
-        UndefinedMetric: No row has a weight above 0.
+        UndefinedMetric: No row has a weight above 0; all labels are equal (normalised entropy) or 0 (calibration).
         DataError: The inputs break one of the rules above.
     """
-    return _paired(_logloss, "logloss", labels, scores_a, scores_b, weights, level)
-
-
-def paired_normalised_entropy(
-    labels: npt.ArrayLike,
-    scores_a: npt.ArrayLike,
-    scores_b: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    *,
-    level: float = LEVEL,
-) -> PairedDifference:
-    """The same of the normalised entropy: the loglosses' difference over the entropy of the rate, by the delta method.
-
-    Args:
-        labels: As for ``paired_logloss``.
-        scores_a: As for ``paired_logloss``.
-        scores_b: As for ``paired_logloss``.
-        weights: As for ``paired_logloss``.
-        level: As for ``paired_logloss``.
-
-    Returns:
-        The difference; below 0 the first model is better.
-
-    Raises:
-        UndefinedMetric: All labels are equal, or no row has a weight above 0.
-        DataError: As for ``paired_logloss``.
-    """
-    return _paired(_normalised_entropy, "normalised_entropy", labels, scores_a, scores_b, weights, level)
-
-
-def paired_brier(
-    labels: npt.ArrayLike,
-    scores_a: npt.ArrayLike,
-    scores_b: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    *,
-    level: float = LEVEL,
-) -> PairedDifference:
-    """The same of the Brier score.
-
-    Args:
-        labels: As for ``paired_logloss``.
-        scores_a: As for ``paired_logloss``.
-        scores_b: As for ``paired_logloss``.
-        weights: As for ``paired_logloss``.
-        level: As for ``paired_logloss``.
-
-    Returns:
-        The difference; below 0 the first model is better.
-
-    Raises:
-        UndefinedMetric: No row has a weight above 0.
-        DataError: As for ``paired_logloss``.
-    """
-    return _paired(_brier, "brier", labels, scores_a, scores_b, weights, level)
-
-
-def paired_calibration_ratio(
-    labels: npt.ArrayLike,
-    scores_a: npt.ArrayLike,
-    scores_b: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    *,
-    level: float = LEVEL,
-) -> PairedDifference:
-    """The same of the calibration ratio: the difference of the predictions' sums over the clicks, by the delta method.
-
-    Which model is nearer to 1 is not what this says: look at both ratios for that.
-
-    Args:
-        labels: As for ``paired_logloss``.
-        scores_a: As for ``paired_logloss``.
-        scores_b: As for ``paired_logloss``.
-        weights: As for ``paired_logloss``.
-        level: As for ``paired_logloss``.
-
-    Returns:
-        The difference; above 0 the first model predicts more clicks.
-
-    Raises:
-        UndefinedMetric: No label is 1, or no row has a weight above 0.
-        DataError: As for ``paired_logloss``.
-    """
-    return _paired(_calibration_ratio, "calibration_ratio", labels, scores_a, scores_b, weights, level)
+    is_positive = checked_labels(labels)
+    first = checked_probabilities(scores_a, is_positive.size)
+    second = checked_probabilities(scores_b, is_positive.size)
+    counts = checked_weights(weights, is_positive.size)
+    if counts is None:
+        counts = np.ones(is_positive.size)
+    else:
+        kept = counts > 0
+        is_positive, first, second, counts = is_positive[kept], first[kept], second[kept], counts[kept]
+    number = counts.size
+    if not number:
+        raise UndefinedMetric(f"{metric} needs a row with a weight above 0, and there is none")
+    rows = _Rows(is_positive, first, second, counts / counts.sum())
+    value, deviations = _MEASURES[metric](rows)
+    if number < 2:
+        return PairedDifference(value, reason=ONE_ROW)
+    error = math.sqrt(float(((rows.shares * deviations) ** 2).sum()) * number / (number - 1))
+    return normal_difference(value, error, level, "variance of row differences")
 
 
 def _logloss(rows: _Rows) -> tuple[float, Floats]:
@@ -193,30 +128,10 @@ def _losses(labels: Labels, probabilities: Scores) -> Floats:
     return of_rows(log_losses(probabilities.dtype), labels, probabilities.astype(np.float64))
 
 
-def _paired(
-    measure: _Measure,
-    metric: str,
-    labels: npt.ArrayLike,
-    scores_a: npt.ArrayLike,
-    scores_b: npt.ArrayLike,
-    weights: npt.ArrayLike | None,
-    level: float,
-) -> PairedDifference:
-    is_positive = checked_labels(labels)
-    first = checked_probabilities(scores_a, is_positive.size)
-    second = checked_probabilities(scores_b, is_positive.size)
-    counts = checked_weights(weights, is_positive.size)
-    if counts is None:
-        counts = np.ones(is_positive.size)
-    else:
-        kept = counts > 0
-        is_positive, first, second, counts = is_positive[kept], first[kept], second[kept], counts[kept]
-    number = counts.size
-    if not number:
-        raise UndefinedMetric(f"{metric} needs a row with a weight above 0, and there is none")
-    rows = _Rows(is_positive, first, second, counts / counts.sum())
-    value, deviations = measure(rows)
-    if number < 2:
-        return PairedDifference(value, reason=ONE_ROW)
-    error = math.sqrt(float(((rows.shares * deviations) ** 2).sum()) * number / (number - 1))
-    return normal_difference(value, error, level, "variance of row differences")
+# The difference of two metrics, and how much each row moves it: its linearisation at the row.
+_MEASURES: dict[RowMetric, Callable[[_Rows], tuple[float, Floats]]] = {
+    "logloss": _logloss,
+    "normalised_entropy": _normalised_entropy,
+    "brier": _brier,
+    "calibration_ratio": _calibration_ratio,
+}

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,7 @@ from evaluation.interval import simultaneous
 from evaluation.metrics.bootstrap import paired_bootstrap
 from evaluation.metrics.delong import paired_auc, paired_aucs
 from evaluation.metrics.gauc import paired_gauc
-from evaluation.metrics.paired import (
-    paired_brier,
-    paired_calibration_ratio,
-    paired_logloss,
-    paired_normalised_entropy,
-)
+from evaluation.metrics.paired import RowMetric, paired_by_row
 from evaluation.report.comparison import Comparison, Difference
 from evaluation.report.evaluator import Progress, Wanted, unseen
 from evaluation.report.names import direction
@@ -34,13 +29,8 @@ from evaluation.state.sorted_rows import SortedRows
 
 _Paired = Callable[..., PairedDifference]
 
-_BY_ROW: dict[str, _Paired] = {
-    "logloss": paired_logloss,
-    "normalised_entropy": paired_normalised_entropy,
-    "brier": paired_brier,
-    "calibration_ratio": paired_calibration_ratio,
-}
-_IN_SLICES: dict[str, _Paired] = {"auc": paired_auc, "logloss": paired_logloss}
+_BY_ROW = get_args(RowMetric)
+_IN_SLICES: dict[str, _Paired] = {"auc": paired_auc, "logloss": partial(paired_by_row, "logloss")}
 
 
 class Comparer:
@@ -129,8 +119,8 @@ class Comparer:
             progress("compare", done * rows.labels.size, len(pairs) * rows.labels.size)
             a, b = rows.scores[i], rows.scores[j]
             measures: dict[str, _Paired] = {"auc": lambda i=i, j=j: aucs().difference(i, j)} | {
-                name: partial(compute, rows.labels, a, b, rows.weights, level=self._wanted.level)
-                for name, compute in _BY_ROW.items()
+                name: partial(paired_by_row, name, rows.labels, a, b, rows.weights, level=self._wanted.level)
+                for name in _BY_ROW
             }
             if rows.groups is not None:
                 measures["gauc"] = partial(

@@ -120,7 +120,7 @@ def test_progress_ends_with_all_of_what_is_judged() -> None:
     evaluator = Evaluator(COLUMNS, Wanted(most_slices=2))
     evaluator.update(_rows(600))
     evaluator.evaluation("a model", lambda phase, done, total: seen.update({phase: (done, total)}))
-    assert {"country", "at"} <= set(seen)
+    assert {"by country", "by at"} <= set(seen)
     assert all(done == total for done, total in seen.values())
 
 

@@ -1,6 +1,7 @@
 """Paired differences of two models' metrics on the same rows."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,19 +14,14 @@ from evaluation.metrics.brier import brier
 from evaluation.metrics.calibration import calibration_ratio
 from evaluation.metrics.logloss import logloss
 from evaluation.metrics.normalised_entropy import normalised_entropy
-from evaluation.metrics.paired import (
-    paired_brier,
-    paired_calibration_ratio,
-    paired_logloss,
-    paired_normalised_entropy,
-)
+from evaluation.metrics.paired import paired_by_row
 from evaluation.undefined import UndefinedMetric
 
 PAIRS: list[tuple[Callable[..., PairedDifference], Callable[..., Estimate]]] = [
-    (paired_logloss, logloss),
-    (paired_normalised_entropy, normalised_entropy),
-    (paired_brier, brier),
-    (paired_calibration_ratio, calibration_ratio),
+    (partial(paired_by_row, "logloss"), logloss),
+    (partial(paired_by_row, "normalised_entropy"), normalised_entropy),
+    (partial(paired_by_row, "brier"), brier),
+    (partial(paired_by_row, "calibration_ratio"), calibration_ratio),
 ]
 PAIRED = [paired for paired, _ in PAIRS]
 
@@ -63,8 +59,8 @@ def test_means_of_row_differences_are_the_paired_t_test() -> None:
     labels, first, second, _ = _rows(5_000)
     right = [np.where(labels, p, 1 - p) for p in (first, second)]
     for paired, losses in (
-        (paired_logloss, [-np.log(p) for p in right]),
-        (paired_brier, [(1 - p) ** 2 for p in right]),
+        (partial(paired_by_row, "logloss"), [-np.log(p) for p in right]),
+        (partial(paired_by_row, "brier"), [(1 - p) ** 2 for p in right]),
     ):
         found, expected = paired(labels, first, second), stats.ttest_rel(*losses)
         interval = expected.confidence_interval(0.95)
@@ -123,15 +119,15 @@ def test_what_is_undefined_or_wrong() -> None:
         with pytest.raises(DataError, match=r"prediction 1.5 in row 1 .* is outside 0 to 1"):
             paired([0, 1], scores, np.array([0.5, 1.5]))
     with pytest.raises(UndefinedMetric, match="normalised_entropy needs rows of both classes, but all 2 labels are 1"):
-        paired_normalised_entropy([1, 1], scores, scores)
+        paired_by_row("normalised_entropy", [1, 1], scores, scores)
     with pytest.raises(UndefinedMetric, match="calibration_ratio needs a positive row, but all 2 labels are 0"):
-        paired_calibration_ratio([0, 0], scores, scores)
-    assert paired_brier([1], scores[:1], scores[1:]) == PairedDifference(
+        paired_by_row("calibration_ratio", [0, 0], scores, scores)
+    assert paired_by_row("brier", [1], scores[:1], scores[1:]) == PairedDifference(
         0.9**2 - 0.8**2, reason="a single row does not tell how far the value may be off"
     )
 
 
-@pytest.mark.parametrize("paired", [paired_logloss, paired_brier])
+@pytest.mark.parametrize("paired", [partial(paired_by_row, "logloss"), partial(paired_by_row, "brier")])
 def test_equal_differences_do_not_make_a_difference_certain(paired: Callable[..., PairedDifference]) -> None:
     found = paired([0, 1], np.array([0.2, 0.8]), np.array([0.4, 0.6]))
     assert (found.interval, found.p_value) == (None, None)
