@@ -111,7 +111,8 @@ def paired_gauc(
 
     ``D = sum(w_g d_g) / sum(w_g)`` with ``d_g`` the difference of a group's two AUCs, and the standard error that
     ``gauc`` has, on ``d_g``. What makes a group hard for both models falls out. The interval and the test are normal:
-    they need some dozens of groups with rows of both classes.
+    they need some dozens of groups with rows of both classes. Of 40 simulated users with few clicks, intervals of level
+    .95 held 0 in 87 % of the sets for two models that are equally good, of 400 in 94 % (benchmarks/coverage.py).
 
     Args:
         labels: As for ``gauc``.

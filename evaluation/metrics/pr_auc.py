@@ -24,9 +24,9 @@ def pr_auc(
     ``average_precision_score``. A model without skill has the rate of clicks, so compare only on equal rates.
 
     The interval is normal on the scale of the logit with the variance ``AP (1 - AP) / positives`` (Boyd et al. 2013),
-    as though the area were a share of the positives: simple and robust rather than exact. In simulations intervals of
-    level .95 held the truth in 94 to 96 % of the runs from 30 positives on at an AUC of .75, in 92 % with 8, and in up
-    to 100 % at an AUC of .99, where they are too wide. With weights, the positives count ``(sum w)^2 / sum w^2``.
+    as though the area were a share of the positives: simple and robust rather than exact. On simulated rows intervals
+    of level .95 held the truth in 94 to 98 % of the sets from 30 positives on, and in 92 % with 8
+    (benchmarks/coverage.py). With weights, the positives count ``(sum w)^2 / sum w^2``.
 
     Args:
         labels: 0 or 1 a row, shape ``(rows,)``, of any boolean, integer or floating dtype.
