@@ -30,6 +30,11 @@ class Interval:
         """Whether a value lies inside, ends included."""
         return self.low <= value <= self.high
 
+    def as_text(self, *, signed: bool = False) -> str:
+        """Both ends, formatted; with their signs where they are of a difference."""
+        sign = "+" if signed else ""
+        return f"{self.low:{sign}.5f} to {self.high:{sign}.5f}"
+
 
 def quantile(level: float, freedom: float = math.inf) -> float:
     """How many standard errors a two-sided interval reaches: 1.96 at level .95, and more for few degrees of freedom.

@@ -149,7 +149,7 @@ def _warnings(log: LoggedRows) -> list[str]:
         )
     if log.effective_clicks < _EFFECTIVE_CLICKS:
         found.append(
-            f"The estimates rest on {log.effective_clicks:,.1f} effective clicks; below {_EFFECTIVE_CLICKS} the normal "
+            f"The estimates rest on {log.effective_clicks:,.1f} effective clicks; below {_EFFECTIVE_CLICKS} their "
             "intervals are rough."
         )
     mean = log.estimate(log.mean(RAW), RAW, method="variance of rows", level=_ALARM_LEVEL)
@@ -173,6 +173,4 @@ def _as_json(estimate: Estimate) -> dict[str, Any]:
 
 
 def _as_text(estimate: Estimate) -> tuple[str, str]:
-    if estimate.interval is None:
-        return f"{estimate.value:.5f}", estimate.reason or ""
-    return f"{estimate.value:.5f}", f"{estimate.interval.low:.5f} to {estimate.interval.high:.5f}"
+    return f"{estimate.value:.5f}", estimate.interval.as_text() if estimate.interval else estimate.reason or ""

@@ -28,6 +28,12 @@ class Difference:
     p_value: float | None = None
     reason: str | None = None
 
+    def as_text(self) -> str:
+        """The difference and its interval, formatted; ``undefined`` where there is none."""
+        if self.value is None:
+            return "undefined"
+        return f"{self.value:+.5f}" + (f" ({self.interval.as_text(signed=True)})" if self.interval else "")
+
 
 @dataclass(frozen=True)
 class Comparison:

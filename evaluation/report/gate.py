@@ -212,17 +212,18 @@ def _bounded(rule: Rule, place: str, metric: Metric) -> Outcome:
 
 
 def _versus(rule: Rule, place: str, difference: Difference) -> Outcome:
+    assert rule.versus_other is not None
+    margin = rule.margin or 0.0
     demand = {
-        "better": f"is shown to be better than that of {difference.second}",
-        "not_worse": f"is not shown to be worse than that of {difference.second}",
-        "within": f"is at most {rule.margin or 0:g} worse than that of {difference.second}",
-    }[rule.versus_other or "better"]
-    sentence = f"{difference.metric}{place} {demand}"
+        "better": "is shown to be better than",
+        "not_worse": "is not shown to be worse than",
+        "within": f"is at most {margin:g} worse than",
+    }[rule.versus_other]
+    sentence = f"{difference.metric}{place} {demand} that of {difference.second}"
     if difference.value is None or difference.interval is None:
         return Outcome(sentence, False, f"undefined ({difference.reason or 'no interval'})")
-    found = f"{difference.value:+.5f} ({difference.interval.low:+.5f} to {difference.interval.high:+.5f})"
     low, high = difference.interval.low, difference.interval.high
     if direction(difference.metric) == "lower":
         low, high = -high, -low
-    passed = {"better": low > 0, "not_worse": high >= 0, "within": low >= -(rule.margin or 0)}
-    return Outcome(sentence, passed[rule.versus_other or "better"], found)
+    passed = {"better": low > 0, "not_worse": high >= 0, "within": low >= -margin}
+    return Outcome(sentence, passed[rule.versus_other], difference.as_text())

@@ -40,9 +40,7 @@ class Metric:
         """The value and its interval, formatted, or why they are missing."""
         if self.value is None:
             return "undefined", self.reason or ""
-        if self.interval is None:
-            return f"{self.value:.5f}", self.reason or ""
-        return f"{self.value:.5f}", f"{self.interval.low:.5f} to {self.interval.high:.5f}"
+        return f"{self.value:.5f}", self.interval.as_text() if self.interval else self.reason or ""
 
     def rests_on(self) -> str:
         """The detail as text, such as ``groups used 600, groups one class 300``."""

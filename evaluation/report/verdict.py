@@ -64,8 +64,7 @@ def verdict(
 def _found(difference: Difference) -> str:
     text = f"{difference.value:+.5f}"
     if difference.interval is not None:
-        low, high = difference.interval.low, difference.interval.high
-        text += f" ({100 * difference.interval.level:g} % interval {low:+.5f} to {high:+.5f})"
+        text += f" ({100 * difference.interval.level:g} % interval {difference.interval.as_text(signed=True)})"
     if difference.p_value is not None:
         text += f", p = {difference.p_value:.2g}"
     return text

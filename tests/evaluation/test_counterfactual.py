@@ -68,7 +68,7 @@ def test_report_by_hand() -> None:
         {"ips": 1.5 / 4, "snips": 1.5 / 2.5}
     )
     assert report.warnings == (
-        "The estimates rest on 1.8 effective clicks; below 30 the normal intervals are rough.",
+        "The estimates rest on 1.8 effective clicks; below 30 their intervals are rough.",
         "1 of 4 weights were cut down to 1: the estimates lean away from what those rows tell, and the intervals do "
         "not know it.",
     )
