@@ -14,7 +14,7 @@ from common.errors import ConfigError
 from common.text import printable
 
 if TYPE_CHECKING:
-    from evaluation.report.comparison import Comparison, Difference
+    from evaluation.report.comparison import Comparison
     from evaluation.report.evaluation import Evaluation
     from evaluation.report.gate import Outcome
     from evaluation.report.report import Report
@@ -43,13 +43,12 @@ def check_outputs(json_: Path | None, page: Path | None) -> None:
             raise ConfigError(f"{path.parent} cannot be written to; choose another folder")
 
 
-def show_evaluation(evaluation: "Evaluation", more: Sequence[tuple[str, str, str, str]] = ()) -> None:
-    """Print the metrics and the slices."""
-    level = 100 * next((m.interval.level for m in evaluation.report.metrics if m.interval is not None), 0.95)
+def show_evaluation(evaluation: "Evaluation", level: float, more: Sequence[tuple[str, str, str, str]] = ()) -> None:
+    """Print the metrics, with intervals of a level, and the slices."""
     console.print(
         table(
             escape(evaluation.title),
-            ("metric", "value", f"{level:g} % interval", "rests on"),
+            ("metric", "value", f"{100 * level:g} % interval", "rests on"),
             [tuple(map(escape, row)) for row in (*evaluation.report.table_rows(), *more)],
         )
     )
@@ -75,7 +74,7 @@ def show_comparison(comparison: "Comparison") -> None:
         lines = [
             (
                 metric,
-                escape(_cell(d) + (f" ({d.reason})" if d.reason else "")),
+                escape(d.as_text() + (f" ({d.reason})" if d.reason else "")),
                 "" if d.p_value is None else f"{d.p_value:.2g}",
             )
             for metric, d in pairs
@@ -84,12 +83,15 @@ def show_comparison(comparison: "Comparison") -> None:
     else:
         for metric in metrics:
             rows = [
-                (escape(first), *(_cell(found.get((metric, first, second))) for second in comparison.names))
+                (
+                    escape(first),
+                    *("" if first == second else found[metric, first, second].as_text() for second in comparison.names),
+                )
                 for first in comparison.names
             ]
             console.print(table(f"{metric}: row less column", ("", *map(escape, comparison.names)), rows))
     differing = [
-        (f"{column} {printable(value)}", f"{d.first} less {d.second}", d.metric, _cell(d))
+        (f"{column} {printable(value)}", f"{d.first} less {d.second}", d.metric, d.as_text())
         for column, value, d in comparison.slices
         if d.interval is not None and not d.interval.holds(0.0)
     ]
@@ -150,14 +152,3 @@ def _show_slices(found: "SliceTable") -> None:
 def _metric_cell(text: tuple[str, str]) -> str:
     value, interval = text
     return value if value == "undefined" or not interval else f"{value} ({interval})"
-
-
-def _cell(difference: "Difference | None") -> str:
-    if difference is None:
-        return ""
-    if difference.value is None:
-        return "undefined"
-    if difference.interval is None:
-        return f"{difference.value:+.5f}"
-    low, high = difference.interval.low, difference.interval.high
-    return f"{difference.value:+.5f} ({low:+.5f} to {high:+.5f})"

@@ -67,7 +67,7 @@ class Scoring:
         self.split = split
         self.table = table
 
-    def group(self, path: str) -> str | None:
+    def group(self, path: Path) -> str | None:
         """The group column of an artifact's predictions; None where its schema has none, and of files."""
         from features.datasets.prepared import PreparedSet
 
@@ -85,7 +85,7 @@ class Scoring:
         """
         from evaluation.rows.files import PredictionFiles
 
-        if len(paths) == 1 and _is_artifact(paths[0]):
+        if len(paths) == 1 and _is_artifact(Path(paths[0])):
             return self.artifact(Path(paths[0]), columns, key)
         return PredictionFiles(paths, (*columns.all, *key), columns.numbers)
 
@@ -137,6 +137,6 @@ def title_of(source: "Source") -> str:
     return source.name
 
 
-def _is_artifact(path: str) -> bool:
+def _is_artifact(path: Path) -> bool:
     """Whether a path is an artifact's folder rather than predictions."""
-    return (Path(path) / _MANIFEST).is_file()
+    return (path / _MANIFEST).is_file()

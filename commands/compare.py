@@ -64,7 +64,7 @@ def compare(
     columns = Columns(
         label=label,
         score=score,
-        group=group or scoring.group(models[0]),
+        group=group or scoring.group(Path(models[0])),
         weight=weight,
         slices=tuple(dict.fromkeys(by or ())),
     )

@@ -86,7 +86,7 @@ def evaluate(
     columns = Columns(
         label=label,
         score=score,
-        group=group or scoring.group(str(artifact)),
+        group=group or (None if artifact is None else scoring.group(artifact)),
         request=request,
         weight=weight,
         time=time,
@@ -97,9 +97,8 @@ def evaluate(
         raise ConfigError("--bootstrap draws groups, and none is declared; add --group")
     if rules is not None:
         require_measured(rules, columns.slices, compared=compare is not None)
-    wanted = Wanted(
-        level=level, k=k, most_slices=slices, span=span, replicates=bootstrap, seed=seed, memory_mb=memory_mb
-    )
+    share = memory_mb if truth is None else memory_mb // 2
+    wanted = Wanted(level=level, k=k, most_slices=slices, span=span, replicates=bootstrap, seed=seed, memory_mb=share)
     sources: list[Source] = [
         scoring.open(predictions or [], columns, key or ())
         if artifact is None
@@ -110,7 +109,7 @@ def evaluate(
     evaluator = Evaluator(columns, wanted)
     names = short_names([source.name for source in sources])
     comparer = None if compare is None else Comparer(names, columns, wanted, live=1)
-    attainable = ScoreDistribution(memory_mb=memory_mb)
+    attainable = ScoreDistribution(memory_mb=share)
     with phases() as progress:
         done = 0
         for rows in aligned(sources, columns, key or ()):
@@ -141,7 +140,7 @@ def evaluate(
     if json_ == Path("-"):
         _findings.print_json(document)
     else:
-        _findings.show_evaluation(evaluation, more)
+        _findings.show_evaluation(evaluation, level, more)
         if comparison is not None:
             _findings.show_comparison(comparison)
         if outcomes:

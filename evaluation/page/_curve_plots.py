@@ -9,7 +9,7 @@ from evaluation.metrics.reliability import ReliabilityBin
 from evaluation.page._scale import Scale, tick_texts
 from evaluation.page._svg import BEFORE, INK, RATE, ROWS, Key, Plot, draw
 from evaluation.page._text import ends, level, number, percent
-from evaluation.report.curves import ScoreHistogram
+from evaluation.report.curves import ClassHistogram
 from evaluation.report.evaluation import Evaluation
 from evaluation.report.report import Report
 
@@ -178,10 +178,9 @@ def _scores(evaluation: Evaluation) -> Plot:
     return Plot("scores", title, reading, draw("scores", alt, paint), keys)
 
 
-def _score_axis(axes: "Axes", histogram: ScoreHistogram) -> None:
-    """Logarithmic where the bins are."""
-    first, second, last = histogram.edges[0], histogram.edges[1], histogram.edges[-1]
-    if first > 0 and last > _WIDE * first and histogram.edges[-1] - histogram.edges[-2] > 2 * (second - first):
+def _score_axis(axes: "Axes", histogram: ClassHistogram) -> None:
+    first, last = histogram.edges[0], histogram.edges[-1]
+    if histogram.logarithmic:
         Scale(first, last, logarithmic=True).apply(axes, "x")
     else:
         axes.set_xlim(first, last)

@@ -36,7 +36,8 @@ _IN_SLICES: dict[str, _Paired] = {"auc": paired_auc, "logloss": partial(paired_b
 class Comparer:
     """Compares models: a state that grows chunk by chunk, and holds all rows in memory.
 
-    That is a byte a row and 4 or 8 for each model's score, and at the end about 60 more.
+    That is a byte a row, 4 or 8 for each model's score, 8 for a group and 8 for a weight, and at the end about 60 more.
+    Slices have rows of their own, which go to files beyond the budget.
 
     Args:
         names: The models, as rows will have their scores.
@@ -64,7 +65,8 @@ class Comparer:
         self._live = live
         self._metric = metric
         self._chunks: list[Rows] = []
-        self._slices = [SliceRows(name) for name in columns.slices]
+        share = max(wanted.memory_mb // max(len(columns.slices), 1), 1)
+        self._slices = [SliceRows(name, memory_mb=share, folder=wanted.folder) for name in columns.slices]
 
     def update(self, rows: Rows) -> None:
         """Add rows, with a score a model.
@@ -72,7 +74,7 @@ class Comparer:
         Raises:
             DataError: A column has too many values to slice by.
         """
-        self._chunks.append(rows)
+        self._chunks.append(dataclasses.replace(rows, requests=None, times=None, slices={}, others={}))
         known: dict[str, npt.NDArray[Any]] = {f"score{i}": scores for i, scores in enumerate(rows.scores)}
         known["label"] = rows.labels
         if rows.weights is not None:

@@ -35,18 +35,20 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class ScoreHistogram:
+class ClassHistogram:
     """How many rows of each class score in each bin.
 
     Attributes:
         edges: Ends of the bins, ascending, one more than there are bins. Each bin holds its lower edge, the last one
-            its upper edge, too. Where all scores lie above 0 and the greatest is more than 50 times the least, the
-            bins are equally wide on the scale of the logarithm, otherwise in themselves.
+            its upper edge, too.
+        logarithmic: Whether bins are equally wide on the scale of the logarithm rather than in themselves: where all
+            scores lie above 0 and the greatest is more than 50 times the least.
         negatives: Rows of label 0 in each bin, or the sum of their weights.
         positives: The same of label 1.
     """
 
     edges: tuple[float, ...]
+    logarithmic: bool
     negatives: tuple[float, ...]
     positives: tuple[float, ...]
 
@@ -86,7 +88,7 @@ class Curves:
 
     roc: Curve | None
     precision_recall: Curve | None
-    histogram: ScoreHistogram
+    histogram: ClassHistogram
     reliability: tuple[ReliabilityBin, ...] | None
     lift: tuple[LiftBin, ...] | None
 
@@ -156,13 +158,14 @@ def _curve(parts: list[Floats]) -> Curve:
     return Curve(tuple(x[is_new].tolist()), tuple(y[is_new].tolist()))
 
 
-def _histogram(distribution: ScoreDistribution) -> ScoreHistogram:
+def _histogram(distribution: ScoreDistribution) -> ClassHistogram:
     low, high = distribution.low, distribution.high
+    logarithmic = low > 0 and high > _WIDE * low
     if low == high:
         # One bin around the one score.
         reach = abs(low) / 100 or 1.0
         edges = np.clip([low - reach, low + reach], -sys.float_info.max, sys.float_info.max)
-    elif low > 0 and high > _WIDE * low:
+    elif logarithmic:
         edges = np.geomspace(low, high, _BINS + 1)
     else:
         # Unlike linspace this forms no difference of the ends, which may overflow.
@@ -173,7 +176,7 @@ def _histogram(distribution: ScoreDistribution) -> ScoreHistogram:
         at = np.searchsorted(edges, block.scores.astype(np.float64), side="right") - 1
         at = np.clip(at, 0, edges.size - 2)
         masses += [np.bincount(at, mass, edges.size - 1) for mass in (block.negatives, block.positives)]
-    return ScoreHistogram(tuple(edges.tolist()), *(tuple(row) for row in masses.tolist()))
+    return ClassHistogram(tuple(edges.tolist()), logarithmic, *(tuple(row) for row in masses.tolist()))
 
 
 def _reliability(distribution: ScoreDistribution, level: float) -> tuple[ReliabilityBin, ...] | None:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.state._runs import Column, SpillFile
+from evaluation.state._runs import MIB, Column, SpillFile
 
 Array: TypeAlias = npt.NDArray[Any]
 Columns: TypeAlias = dict[str, Array]
@@ -35,7 +35,7 @@ class Partitions:
 
     def __init__(self, *, memory_mb: float = 1024, folder: Path | None = None) -> None:
         self.rows = 0
-        self._budget = memory_mb * 2**20
+        self._budget = memory_mb * MIB
         self._folder = folder
         self._names: tuple[str, ...] = ()
         self._chunks: list[tuple[Codes, Columns]] = []

@@ -114,7 +114,7 @@ def test_histogram_holds_every_row(weighted: bool) -> None:
     ):
         histogram = _curves(labels, values, given).histogram
         edges = np.array(histogram.edges)
-        assert edges.size == 51
+        assert (edges.size, histogram.logarithmic) == (51, is_wide)
         assert (edges[0], edges[-1]) == (values.min(), values.max())
         widths = np.diff(np.log(edges) if is_wide else edges)
         assert widths == pytest.approx(np.full(50, widths.mean()), rel=1e-6)

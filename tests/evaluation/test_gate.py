@@ -9,7 +9,7 @@ import yaml
 from common.errors import ConfigError
 from evaluation.interval import Interval
 from evaluation.report.comparison import Comparison, Difference
-from evaluation.report.curves import Curves, ScoreHistogram
+from evaluation.report.curves import ClassHistogram, Curves
 from evaluation.report.evaluation import Evaluation
 from evaluation.report.gate import Outcome, judge, load_rules, require_measured
 from evaluation.report.metric import Metric
@@ -36,7 +36,7 @@ EVALUATION = Evaluation(
             Metric("ndcg@10", 0.3, _interval(0.2, 0.4)),
         ),
     ),
-    Curves(None, None, ScoreHistogram((0.0, 1.0), (1.0,), (1.0,)), None, None),
+    Curves(None, None, ClassHistogram((0.0, 1.0), False, (1.0,), (1.0,)), None, None),
     (
         SliceTable(
             "country",
