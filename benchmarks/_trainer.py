@@ -73,7 +73,8 @@ def main() -> None:
     torch.set_num_threads(machine.threads)
     built = build(settings, prepared.fitted, machine.device)
     built.model.train()
-    step = TrainingStep(built, Optimizers(built.model, settings.optimizer), machine, size)
+    optimizers = Optimizers(built.model, settings.optimizer, options["warm_up"] + options["steps"])
+    step = TrainingStep(built, optimizers, machine, size)
     losses, waited = [], 0.0
     started = 0.0
     batches = _whole(feed, size)

@@ -10,25 +10,18 @@ benchmarks/reports.
 
 import argparse
 import itertools
-import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import yaml
 
-from benchmarks import _criteo, _report
+from benchmarks import _report, _sides
+from benchmarks._sides import BATCH, DIM, PEER_WARM_UP, ROOT, WARM_UP
 
-ROOT = Path(__file__).parents[1]
-BATCH, DIM = 4096, 10
-WARM_UP = 30
 STREAM1, STREAM2, GATES, HEADS = [400, 400, 400], [400], [400], 10
 FEW_ROWS, MANY_ROWS = 900_000, 10_000_000
 FP32 = {"precision": "fp32", "compile": False}
@@ -45,7 +38,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each side")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "train_step", help="folder of data; it is kept")
     options = parser.parse_args()
-    prepare(options.work, options.rows)
+    _sides.prepare(options.work, options.rows)
     sides: dict[str, Callable[[], dict[str, Any]]] = {}
     if options.fuxictr:
         sides["FuxiCTR"] = lambda: fuxictr(options)
@@ -66,108 +59,35 @@ def main() -> None:
     _report.write("train_step", "Training step of FinalMLP", [*comparison(results), *limits(results)])
 
 
-def prepare(folder: Path, rows: int) -> None:
-    """Make the rows and the prepared sets, unless they are there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "test.csv").exists():
-        frame = _criteo.block(rows + 2 * BATCH, np.random.default_rng(0))
-        for name, start, count in (("train", 0, rows), ("valid", rows, BATCH), ("test", rows + BATCH, BATCH)):
-            frame[start : start + count].write_csv(folder / f"{name}.csv")
-    for encoding in ("token", "vocabulary"):
-        schema, target = folder / f"{encoding}.yaml", folder / encoding
-        if not target.exists():
-            schema.write_text(yaml.safe_dump(_criteo.schema(encoding=encoding, min_count=1)))
-            splits = [f"--{split}={folder / split}.csv" for split in ("valid", "test")]
-            command = [
-                "prepare",
-                f"--schema={schema}",
-                f"--input={folder / 'train.csv'}",
-                *splits,
-                f"--output={target}",
-            ]
-            _run([sys.executable, "-m", "commands.main", *command], dict(os.environ))
-
-
 def plexrank(options: argparse.Namespace, rows: int | None, machine: dict[str, Any]) -> dict[str, Any]:
-    """Train in a process of its own: with a row a value (None), or with hashed rows."""
-    run = {
-        "data": str((options.work / ("token" if rows else "vocabulary")).resolve()),
-        "output": "unused",
-        "seed": 1,
-        "model": {
-            "name": "finalmlp",
-            "mlp1": {"hidden": STREAM1, "batch_norm": True},
-            "mlp2": {"hidden": STREAM2, "batch_norm": True},
-            "gates": {"hidden": GATES},
-            "heads": HEADS,
-        },
-        "embedding": {"dim": DIM, "rows": rows},
-        "training": {"batch_size": BATCH},
-        "machine": machine,
+    """Train with a row a value (None), or with hashed rows."""
+    model = {
+        "name": "finalmlp",
+        "mlp1": {"hidden": STREAM1, "batch_norm": True},
+        "mlp2": {"hidden": STREAM2, "batch_norm": True},
+        "gates": {"hidden": GATES},
+        "heads": HEADS,
     }
-    arguments = {"run": run, "warm_up": WARM_UP, "steps": options.steps, "profile": machine is FAST}
-    return _told([sys.executable, "-m", "benchmarks._trainer", json.dumps(arguments)], {**os.environ, **_PASSIVE})
-
-
-_PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}  # as the plexrank command sets it
+    return _sides.plexrank(options.work, model, machine, rows=rows, steps=options.steps, profile=machine is FAST)
 
 
 def fuxictr(options: argparse.Namespace) -> dict[str, Any]:
-    """Train FuxiCTR's FinalMLP with the same widths; its vocabularies are the values seen once or more, as ours."""
-    source, output = options.work.resolve(), options.work.resolve() / "fuxictr"
-    activation = {"mlp1_hidden_activations": "relu", "mlp2_hidden_activations": "relu"}
+    """Train FuxiCTR's FinalMLP with the same widths."""
     settings = {
-        "model_id": "benchmark",
-        "loss": "binary_crossentropy",
-        "metrics": ["AUC"],
-        "task": "binary_classification",
-        "optimizer": "adam",
-        "learning_rate": 1e-3,
-        "embedding_dim": DIM,
         "mlp1_hidden_units": STREAM1,
+        "mlp1_hidden_activations": "relu",
         "mlp1_batch_norm": True,
         "mlp2_hidden_units": STREAM2,
+        "mlp2_hidden_activations": "relu",
         "mlp2_batch_norm": True,
         "use_fs": True,
         "fs_hidden_units": GATES,
         "fs1_context": [],
         "fs2_context": [],
         "num_heads": HEADS,
-        "verbose": 0,
-        **activation,
     }
-    arguments = {
-        "source": str(source),
-        "output": str(output),
-        "numbers": _criteo.NUMBERS,
-        "categories": _criteo.CATEGORIES,
-        "label": _criteo.LABEL,
-        "min_count": 1,
-        "model": {
-            "folder": str(options.fuxictr.resolve() / "model_zoo" / "FinalMLP"),
-            "class": "FinalMLP",
-            "settings": settings,
-            "batch_size": BATCH,
-            "warm_up": 10,
-            "steps": options.fuxictr_steps,
-        },
-    }
-    script = Path(__file__).with_name("_fuxictr.py")
-    environment = {**os.environ, "PYTHONPATH": str(options.fuxictr.resolve())}
-    return _told([str(options.fuxictr_python.absolute()), str(script), json.dumps(arguments)], environment)
-
-
-def _told(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    """What a command says in its last line."""
-    found: dict[str, Any] = json.loads(_run(command, environment).strip().splitlines()[-1])
-    return found
-
-
-def _run(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{command[:3]} failed:\n{done.stderr}")
-    return done.stdout
+    paths = (options.work, options.fuxictr, options.fuxictr_python)
+    return _sides.fuxictr(*paths, "FinalMLP", "FinalMLP", settings, steps=options.fuxictr_steps)
 
 
 def speed(runs: list[dict[str, Any]]) -> float:
@@ -184,7 +104,8 @@ def comparison(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         "Adam for the dense part. plexrank's table has row-wise Adagrad; `vocabularies`: a row a value, the values",
         "those of FuxiCTR; `0.9 M` and `10 M rows`: a unified table of that size. FuxiCTR: its model, loader and",
         "train_step, whose Adam updates every row at every step. Input pipelines included. Each run a process of its",
-        f"own, the sides in turn; {WARM_UP} steps (FuxiCTR: 10) left out before the timed ones. Medians over the runs.",
+        f"own, the sides in turn; {WARM_UP} steps (FuxiCTR: {PEER_WARM_UP}) left out before the timed ones.",
+        "Medians over the runs.",
         "",
         "| side | samples/s | each run | x FuxiCTR | waiting for input | mean loss | parameters |",
         "|---|---|---|---|---|---|---|",

@@ -6,8 +6,11 @@ __all__ = [
     "dataset",
     "doctor",
     "evaluate",
+    "explain",
+    "export",
     "histories",
     "inspect",
+    "leaderboard",
     "main",
     "prepare",
     "profile",
@@ -15,4 +18,5 @@ __all__ = [
     "serve",
     "simulate",
     "train",
+    "tune",
 ]

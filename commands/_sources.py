@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from commands._console import TablePrecision
 from common.errors import ConfigError, DataError, did_you_mean
+from training.manifest import MANIFEST
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from evaluation.rows.source import Source
     from features.datasets.prepared import PreparedSet
     from training.artifact import Artifact
-
-_MANIFEST = "manifest.json"
 
 
 class ArtifactSource:
@@ -139,4 +138,4 @@ def title_of(source: "Source") -> str:
 
 def _is_artifact(path: Path) -> bool:
     """Whether a path is an artifact's folder rather than predictions."""
-    return (path / _MANIFEST).is_file()
+    return (path / MANIFEST).is_file()

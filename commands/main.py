@@ -14,14 +14,18 @@ from commands import (
     dataset,
     doctor,
     evaluate,
+    explain,
+    export,
     histories,
     inspect,
+    leaderboard,
     prepare,
     profile,
     score,
     serve,
     simulate,
     train,
+    tune,
 )
 from commands._console import errors
 from common.errors import PlexrankError
@@ -53,12 +57,16 @@ app.command(rich_help_panel=_DATA)(prepare.prepare)
 app.command(rich_help_panel=_DATA)(profile.profile)
 app.command(rich_help_panel=_DATA)(histories.histories)
 app.command(rich_help_panel=_TRAIN)(train.train)
+app.command(rich_help_panel=_TRAIN)(tune.tune)
 app.command(rich_help_panel=_JUDGE)(evaluate.evaluate)
 app.command(rich_help_panel=_JUDGE)(compare.compare)
 app.command(rich_help_panel=_JUDGE)(counterfactual.counterfactual)
 app.command(rich_help_panel=_JUDGE)(score.score)
+app.command(rich_help_panel=_JUDGE)(explain.explain)
 app.command(rich_help_panel=_JUDGE)(inspect.inspect)
+app.command(rich_help_panel=_JUDGE)(leaderboard.leaderboard)
 app.command(rich_help_panel=_SERVE)(serve.serve)
+app.command(rich_help_panel=_SERVE)(export.export)
 app.command(rich_help_panel=_HELP)(doctor.doctor)
 
 

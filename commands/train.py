@@ -36,6 +36,8 @@ def train(
 
     settings = load_run(config, set_ or ())
     refuse_existing(settings.output / "artifact", overwrite=overwrite)
+    if settings.search and speaks():
+        errors.print(f"The search section of {config} is for plexrank tune; this trains with the file's own values.")
     console.quiet = not speaks()
     with progress_bar(shown=speaks()) as bar:
         outcome = run(settings, [_Display(bar), RunRecords(settings.output)], overwrite=overwrite)
@@ -96,6 +98,8 @@ class _Display:
             f"epoch {record.epoch}: train loss {record.train_loss:.5f}, valid {valid}; lr {record.learning_rate:.1g}, "
             f"{record.samples_per_second:,.0f} samples/s{'' if record.gained else ' (no gain)'}"
         )
+        if record.warning:
+            self._bar.console.print(f"[yellow]Warning: {record.warning}[/yellow]")
 
     def close(self) -> None:
         """Nothing to close: the bar ends with its block."""

@@ -1,3 +1,16 @@
 """What a set of predictions is worth: exact metrics and the report that joins them."""
 
-__all__ = ["counterfactual", "estimate", "interval", "metrics", "page", "report", "rows", "state", "undefined"]
+__all__ = [
+    "counterfactual",
+    "estimate",
+    "explanation",
+    "interval",
+    "leaderboard",
+    "metrics",
+    "page",
+    "report",
+    "rows",
+    "search",
+    "state",
+    "undefined",
+]

@@ -1,14 +1,16 @@
 """The rankers: plain modules, tensors in, logits out."""
 
 __all__ = [
+    "blocks",
+    "catalogue",
     "comparison",
-    "dcnv2",
     "embedding",
     "export",
-    "finalmlp",
     "layout",
-    "logistic_regression",
-    "mlp",
+    "network",
+    "numeric",
     "ranker",
+    "rankers",
     "registry",
+    "scope",
 ]

@@ -1,15 +1,15 @@
 """Field vectors: every feature's embedding, from one table.
 
-A *scope* is a set of features embedded with rows of their own: the ranker's main input is one; FinalMLP's gates have
-one each. All scopes of a model share one physical table and are looked up in one pass.
+A *scope* (:mod:`models.scope`) is a set of features and what is read of them: the network's main input is one;
+FinalMLP's gates have one each, with rows of their own. All scopes of a model share one physical table and are looked up
+in one pass.
 
 Shapes: B batch, K keys (sparse features), N values, M numeric features, S slots, D width of a table row, P default
 probes, W width of a scope (the sum of its fields' widths).
 """
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -25,6 +25,8 @@ from kernels.lookup.interface import Lookup
 from kernels.lookup.layout import TableLayout
 from models.comparison import Comparison, ComparisonSettings, build_comparison
 from models.layout import lay_out
+from models.numeric import Numbers, NumericEmbedding
+from models.scope import Fields, Scope
 
 BuildLookup = Callable[[TableLayout], Lookup]
 """Gives a lookup of a layout. How the table is held and updated is its business."""
@@ -85,12 +87,6 @@ class EmbeddingSettings(Settings):
             raise ValueError("init_std and init_range both say how rows begin; give one of them")
         return self
 
-    @property
-    def scalar(self) -> "EmbeddingSettings":
-        """The same with every field one wide: rows of one number, and one probe whatever the feature."""
-        features = {name: own.model_copy(update={"probes": None}) for name, own in self.features.items()}
-        return self.model_copy(update={"dim": 1, "probes": 1, "features": features})
-
     @torch.no_grad()
     def initialise(self, table: Tensor) -> None:
         """Draw a table's rows, in place."""
@@ -100,42 +96,28 @@ class EmbeddingSettings(Settings):
             table.uniform_(-self.init_range, self.init_range)
 
 
-@dataclass(frozen=True)
-class Scope:
-    """A set of features embedded with rows of their own.
-
-    Attributes:
-        features: Their names, in order.
-        name: Tells the scope's seeds from those of others; the main scope has none.
-    """
-
-    features: tuple[str, ...]
-    name: str = ""
-
-
 class FeatureEmbedding(nn.Module):
-    """Turns a batch's features into field vectors.
+    """Turns a batch's features into what a network reads.
+
+    A row of the table holds a value's vector and, where a scope reads it, its first-order weight behind that: one
+    lookup gives both. Under row-wise Adagrad they share the row's one step size.
 
     Args:
         settings: Of the table.
         fitted: The fitted schema; gives the keys' order, kinds and vocabulary sizes.
-        scopes: The sets of features, each embedded apart.
+        scopes: The sets of features, and what is read of each.
         build_lookup: Gives the lookup.
 
     Attributes:
         keys: Number K of sparse features.
         numerics: Number M of numeric features.
         one_hot: Whether no feature is a list, so that each has one value a row.
-        fields: How each sparse feature of each scope finds its rows, in the order of the scopes.
-        field_width: Width of a field that is no exception, a numeric one too: probes * dim.
-        field_widths: For each scope the widths of its fields.
-        widths: For each scope its width W, their sum.
+        fields: How each sparse feature of each scope finds its rows.
+        shapes: For each scope the shape of what it gives.
 
     Raises:
         ConfigError: A scope names an unknown feature, or the table cannot be laid out.
     """
-
-    _numeric: Tensor
 
     def __init__(
         self, settings: EmbeddingSettings, fitted: FittedSchema, scopes: Sequence[Scope], build_lookup: BuildLookup
@@ -148,34 +130,40 @@ class FeatureEmbedding(nn.Module):
                 raise ConfigError(
                     f"the model names feature {name!r}, which the schema lacks; {did_you_mean(name, known)}"
                 )
-
-        self._dim = settings.dim
+        self._scopes = tuple(scopes)
         self._keys = [feature.name for feature in schema.sparse]
         self.keys, self.numerics = len(schema.sparse), len(schema.numeric)
         self.one_hot = not any(isinstance(feature, ListFeature) for feature in schema.sparse)
-        self.fields, layout = lay_out(settings, fitted, scopes)
+        by_reads = {reads: [s for s in scopes if s.reads == reads] for reads in ("vectors", "weights", "numbers")}
 
-        numeric_position = {feature.name: i for i, feature in enumerate(schema.numeric)}
-        sparse = iter(self.fields)
-        probes = [
-            [settings.probes if name in numeric_position else len(next(sparse).slots) for name in scope.features]
-            for scope in scopes
-        ]
-        self.field_width = settings.probes * settings.dim
-        self.field_widths = tuple(tuple(count * settings.dim for count in counts) for counts in probes)
-        self.widths = tuple(map(sum, self.field_widths))
+        # Scopes of one name share rows, so each name is laid out once, with all that any of them reads.
+        in_rows: dict[str, dict[str, None]] = {}
+        for scope in (*by_reads["vectors"], *by_reads["weights"]):
+            in_rows.setdefault(scope.name, {}).update(dict.fromkeys(scope.features))
+        self._dim = settings.dim if by_reads["vectors"] else 0
+        dim = self._dim + bool(by_reads["weights"])
+        read = [Scope(tuple(features), name) for name, features in in_rows.items()]
+        self.fields, layout = lay_out(settings, fitted, read, dim)
+        slots: dict[tuple[str, str], range] = {}
+        for field in self.fields:
+            start = sum(map(len, slots.values()))
+            slots[field.scope, field.feature] = range(start, start + len(field.slots))
 
-        # Looked-up rows come first, then numeric fields, as P rows each; this puts them into the order of the scopes.
-        ordered = [name for scope in scopes for name in scope.features]
-        next_slot, next_numeric = itertools.count(), itertools.count(len(layout.slots))
-        order = [
-            next(next_numeric if name in numeric_position else next_slot)
-            for name, count in zip(ordered, itertools.chain(*probes), strict=True)
-            for _ in range(count)
+        numeric = {f.name: (i, f.kind == "numeric" and f.missing == "mask") for i, f in enumerate(schema.numeric)}
+        self.vectors = _Reading(by_reads["vectors"], slots, numeric, dim=settings.dim, probes=settings.probes)
+        self.weights = _Reading(by_reads["weights"], slots, numeric, dim=1, probes=1)
+        numbers = [
+            Numbers([numeric[n][0] for n in scope.features], masks=[numeric[n][1] for n in scope.features])
+            for scope in by_reads["numbers"]
         ]
-        self._runs, self._arrangement = _runs(order, len(layout.slots))
-        numeric = [name for name in ordered if name in numeric_position]
-        self.register_buffer("_numeric", torch.tensor([numeric_position[n] for n in numeric]).long(), persistent=False)
+        self.numbers = nn.ModuleList(numbers)
+        widths = {
+            "vectors": iter(self.vectors.field_widths),
+            "weights": iter(self.weights.field_widths),
+            "numbers": iter([module.widths for module in numbers]),
+        }
+        default = {"vectors": settings.probes * settings.dim, "weights": settings.probes, "numbers": 1}
+        self.shapes = tuple(Fields(s.features, next(widths[s.reads]), default[s.reads], s.reads) for s in scopes)
 
         self.lookup = build_lookup(layout) if layout.slots else None
         self.comparison: Comparison | None = None
@@ -183,32 +171,6 @@ class FeatureEmbedding(nn.Module):
             settings.initialise(self.lookup.table)
             if settings.comparison is not None:
                 self.comparison = build_comparison(settings.comparison, self.fields, fitted, self.lookup)
-        self.numeric: NumericEmbedding | None = None
-        if numeric:
-            masked = [schema.feature(name) for name in numeric]
-            self.numeric = NumericEmbedding(
-                len(numeric),
-                self.field_width,
-                masks=[f.kind == "numeric" and f.missing == "mask" for f in masked],
-            )
-
-    def equal_width(self, ranker: str) -> int:
-        """Width of every field, for a ranker that needs them equally wide.
-
-        Args:
-            ranker: Its name, for the message.
-
-        Raises:
-            ConfigError: Features differ in their probes.
-        """
-        widths = set(itertools.chain(*self.field_widths))
-        if len(widths) <= 1:
-            return max(widths, default=self.field_width)
-        odd = sorted({repr(f.feature) for f in self.fields if len(f.slots) * self._dim != self.field_width})
-        raise ConfigError(
-            f"{ranker} needs fields of one width, and embedding.features gives {', '.join(odd)} other probes than the "
-            "rest; remove them there, or set embedding.probes for all"
-        )
 
     def forward(self, dense: Tensor, sparse: KeyedJaggedTensor) -> tuple[Tensor, ...]:
         """Embed a batch.
@@ -219,7 +181,7 @@ class FeatureEmbedding(nn.Module):
                 weights multiply the rows of the values.
 
         Returns:
-            For each scope its fields side by side, float32 ``[B, W]``.
+            For each scope what it reads, its fields side by side, float32 ``[B, W]``.
 
         Raises:
             DataError: A sparse feature of the schema is missing among the keys.
@@ -279,13 +241,13 @@ class FeatureEmbedding(nn.Module):
         Returns:
             For each scope its fields side by side, float32 ``[B, W]``.
         """
-        parts = [] if rows is None else [rows]  # each [B, slots or numeric fields x P, D]
-        if self.numeric is not None:
-            parts.append(self.numeric(dense[:, self._numeric]).unflatten(2, (-1, self._dim)).flatten(1, 2))
-        runs = [run for part, sizes in zip(parts, self._runs, strict=True) for run in part.split(sizes, dim=1)]
-        fields = torch.cat([runs[place] for place in self._arrangement], 1) if len(runs) > 1 else runs[0]
-        scopes: tuple[Tensor, ...] = fields.flatten(1).split(self.widths, dim=1)
-        return scopes
+        vectors = rows if rows is None or not self.weights.field_widths else rows[:, :, : self._dim]
+        given = {
+            "vectors": iter(self.vectors(dense, vectors)),
+            "weights": iter(self.weights(dense, None if rows is None else rows[:, :, self._dim :])),
+            "numbers": iter([numbers(dense) for numbers in self.numbers]),
+        }
+        return tuple(next(given[scope.reads]) for scope in self._scopes)
 
     def _in_order(self, sparse: KeyedJaggedTensor) -> KeyedJaggedTensor:
         """The schema's keys, in its order."""
@@ -302,51 +264,83 @@ class FeatureEmbedding(nn.Module):
         return sparse.permute([keys.index(key) for key in self._keys])
 
 
-def _runs(order: Sequence[int], slots: int) -> tuple[list[list[int]], list[int]]:
-    """Cut a permutation into the fewest runs: what to split looked-up rows and numeric rows into, and how to join them.
+class _Reading(nn.Module):
+    """What all scopes of one kind, vectors or weights, read: their share of the looked-up rows, and their numerics.
 
     Args:
-        order: The permutation: indices below ``slots`` are looked-up rows, the others numeric ones.
-        slots: How many rows are looked up.
+        scopes: The scopes.
+        slots: For each (scope's name, sparse feature) its slots among the looked-up rows.
+        numeric: For each numeric feature its column among the batch's numerics, and whether it can be missing.
+        dim: Numbers D that are read of a row.
+        probes: A numeric field is as wide as so many rows.
+
+    Attributes:
+        field_widths: For each scope the widths of its fields.
+    """
+
+    _columns: Tensor
+
+    def __init__(
+        self,
+        scopes: Sequence[Scope],
+        slots: Mapping[tuple[str, str], range],
+        numeric: Mapping[str, tuple[int, bool]],
+        *,
+        dim: int,
+        probes: int,
+    ) -> None:
+        super().__init__()
+        self._dim = dim
+        looked_up = sum(map(len, slots.values()))
+        # Looked-up rows come first, then numeric fields, as rows too; the order puts them as the scopes have them.
+        order: list[int] = []
+        widths = []
+        numerics: list[str] = []
+        for scope in scopes:
+            rows = []
+            for name in scope.features:
+                start = looked_up + len(numerics) * probes
+                rows.append(range(start, start + probes) if name in numeric else slots[scope.name, name])
+                numerics += [name] if name in numeric else []
+            order += itertools.chain(*rows)
+            widths.append(tuple(len(places) * dim for places in rows))
+        self.field_widths = tuple(widths)
+        self._widths = [sum(widths) for widths in self.field_widths]
+        self._runs, self._arrangement = _runs(order, [looked_up, len(numerics) * probes])
+        columns = [numeric[name][0] for name in numerics]
+        self.register_buffer("_columns", torch.tensor(columns).long(), persistent=False)
+        masks = [numeric[name][1] for name in numerics]
+        self.numeric = NumericEmbedding(len(numerics), probes * dim, masks=masks) if numerics else None
+
+    def forward(self, dense: Tensor, rows: Tensor | None) -> tuple[Tensor, ...]:
+        """Arrange looked-up rows ``[B, S, D]`` and numerics ``[B, M]``: for each scope ``[B, W]``."""
+        if not self._arrangement:  # no scope, or none with a feature
+            return tuple(dense[:, :0] for _ in self._widths)
+        parts = [] if rows is None else [rows]  # each [B, slots or numeric fields x P, D]
+        if self.numeric is not None:
+            parts.append(self.numeric(dense[:, self._columns]).unflatten(2, (-1, self._dim)).flatten(1, 2))
+        runs = [run for part, sizes in zip(parts, self._runs, strict=True) for run in part.split(sizes, dim=1)]
+        ordered = [runs[at] for at in self._arrangement]
+        fields = torch.cat(ordered, 1) if len(ordered) > 1 else ordered[0]  # [B, rows, D]
+        scopes: tuple[Tensor, ...] = fields.flatten(1).split(self._widths, dim=1)
+        return scopes
+
+
+def _runs(order: Sequence[int], sizes: Sequence[int]) -> tuple[list[list[int]], list[int]]:
+    """Cut what is to be put in order into the fewest runs.
+
+    Args:
+        order: Indices into the parts laid end to end; those that do not occur are left out.
+        sizes: Of the parts.
 
     Returns:
-        The sizes of each part's runs, for the parts that there are; and for each run of the result which it is, counted
-        over all parts.
+        The sizes that each part which is not empty is to be split into; and the pieces to join, counted over all parts.
     """
-    starts = [i for i, at in enumerate(order) if i == 0 or at != order[i - 1] + 1 or at == slots]
-    runs = [range(order[a], order[b - 1] + 1) for a, b in zip(starts, [*starts[1:], len(order)], strict=True)]
-    ascending = sorted(runs, key=lambda run: run.start)
-    parts = [[len(run) for run in ascending if (run.start < slots) is looked_up] for looked_up in (True, False)]
-    return [sizes for sizes in parts if sizes], [ascending.index(run) for run in runs]
-
-
-class NumericEmbedding(nn.Module):
-    """Numeric fields: value times a learned vector; where missing, another learned vector instead.
-
-    Args:
-        fields: Number m of numeric fields.
-        width: Width w of a field.
-        masks: Which fields can be missing; the others have no vector for it.
-    """
-
-    _masked: Tensor
-
-    def __init__(self, fields: int, width: int, *, masks: Sequence[bool]) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(fields, width))
-        self.missing = nn.Parameter(torch.empty(sum(masks), width)) if any(masks) else None
-        self.register_buffer(
-            "_masked", torch.tensor([i for i, mask in enumerate(masks) if mask]).long(), persistent=False
-        )
-        for parameter in self.parameters():
-            # Xavier-normal of a Linear(1, w): the published recipes' meaning.
-            nn.init.normal_(parameter, std=(2.0 / (1 + width)) ** 0.5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Embed values ``[B, m]``, NaN where missing, as ``[B, m, w]``."""
-        absent = x.isnan()
-        embedded = torch.where(absent, 0.0, x).unsqueeze(2) * self.weight  # [B, m, w]
-        if self.missing is None:
-            return embedded
-        mask = absent[:, self._masked].to(embedded.dtype).unsqueeze(2) * self.missing  # [B, masked, w]
-        return embedded.index_add(1, self._masked, mask)
+    starts = [i for i, at in enumerate(order) if i == 0 or at != order[i - 1] + 1]
+    runs = [range(order[a], order[b - 1] + 1) for a, b in zip(starts, [*starts, len(order)][1:], strict=True)]
+    borders = itertools.accumulate(sizes)
+    cuts = sorted({0, *borders, *(run.start for run in runs), *(run.stop for run in runs)})
+    pieces = list(itertools.pairwise(cuts))
+    ends = itertools.pairwise([0, *itertools.accumulate(sizes)])
+    parts = [[b - a for a, b in pieces if start <= a < end] for start, end in ends if start < end]
+    return parts, [i for run in runs for i, (start, _) in enumerate(pieces) if start in run]

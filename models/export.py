@@ -50,9 +50,10 @@ def export(ranker: Ranker) -> torch.export.ExportedProgram:
     values = torch.zeros(keys * rows, dtype=torch.int64, device=device)
     offsets = None if embedding.one_hot else torch.arange(keys * rows + 1, device=device)
     batch = torch.export.Dim("batch", min=2)
+    one_a_row = {0: keys * batch} if keys else {}  # torch multiplies no size by 0
     shapes = {
         "dense": {0: batch},
-        "values": {0: keys * batch} if offsets is None else {0: torch.export.Dim("values")},
+        "values": one_a_row if offsets is None else {0: torch.export.Dim("values")},
         "offsets": None if offsets is None else {0: keys * batch + 1},
     }
     training = ranker.training

@@ -10,9 +10,10 @@ from features.encoding.fitted import FittedSchema
 from features.schema import ListFeature, Schema, SparseFeature
 from kernels.addressing import MAX_ROWS, Slot, slot_seed
 from kernels.lookup.layout import TableLayout
+from models.scope import Scope
 
 if TYPE_CHECKING:
-    from models.embedding import EmbeddingSettings, Scope
+    from models.embedding import EmbeddingSettings
 
 RowsKind = Literal["full", "unified", "hashed"]
 """How values find rows: a row an id, rows shared by all unified features, or a range of the feature's own."""
@@ -52,7 +53,7 @@ _Key = tuple[str, str]  # scope, owner
 
 
 def lay_out(
-    settings: "EmbeddingSettings", fitted: FittedSchema, scopes: Sequence["Scope"]
+    settings: "EmbeddingSettings", fitted: FittedSchema, scopes: Sequence[Scope], dim: int
 ) -> tuple[tuple[SparseField, ...], TableLayout]:
     """Give every (feature, probe) of every scope its slot, and count the table's rows.
 
@@ -67,6 +68,7 @@ def lay_out(
         settings: Of the table.
         fitted: The fitted schema.
         scopes: The sets of features, each with rows of its own.
+        dim: Width of a row.
 
     Returns:
         The sparse fields in the order of the scopes, and the table with their slots in that order.
@@ -86,7 +88,7 @@ def lay_out(
 
     full = sum(o.probes * (o.ids or 0) for o in owners.values() if o.kind == "full")
     spread = {key: owner for key, owner in owners.items() if owner.kind != "full"}
-    rows = _spread_rows(settings, spread, full)
+    rows = _spread_rows(settings, spread, full, dim)
     if full + rows > MAX_ROWS:
         raise ConfigError(
             f"the table would have {full + rows:,} rows; the limit is {MAX_ROWS:,}, as 32 bits of a token's hash "
@@ -113,7 +115,7 @@ def lay_out(
             SparseField(scope=scope_name, feature=feature.name, owner=owner_name, kind=owner_of_slots.kind, slots=slots)
         )
     all_slots = tuple(slot for field in fields for slot in field.slots)
-    return tuple(fields), TableLayout(keys=len(schema.sparse), slots=all_slots, rows=full + rows, dim=settings.dim)
+    return tuple(fields), TableLayout(keys=len(schema.sparse), slots=all_slots, rows=full + rows, dim=dim)
 
 
 def _check_exceptions(settings: "EmbeddingSettings", schema: Schema) -> None:
@@ -143,7 +145,7 @@ def _owner(settings: "EmbeddingSettings", name: str, ids: int | None) -> _Owner:
     return _Owner(kind, probes, ids)
 
 
-def _spread_rows(settings: "EmbeddingSettings", spread: Mapping[_Key, _Owner], full: int) -> int:
+def _spread_rows(settings: "EmbeddingSettings", spread: Mapping[_Key, _Owner], full: int, dim: int) -> int:
     """Rows for the hashed and unified owners, by ``rows`` or ``memory_mb``; ``full`` rows are taken."""
     given = "rows" if settings.rows is not None else "memory_mb" if settings.memory_mb is not None else None
     if not spread:
@@ -165,7 +167,7 @@ def _spread_rows(settings: "EmbeddingSettings", spread: Mapping[_Key, _Owner], f
                 f"embedding.rows {settings.rows} leaves a hashed feature without a row; give {least} or more"
             )
         return settings.rows
-    row_bytes = _FLOAT_BYTES * settings.dim
+    row_bytes = _FLOAT_BYTES * dim
     rows = round(settings.memory_mb * 1e6) // row_bytes - full
     if rows < least:
         raise ConfigError(

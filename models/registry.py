@@ -1,43 +1,25 @@
-"""The rankers by name, and the one way to build one."""
+"""What a model is built from, and the one way to build one."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from pydantic import Field
 
-from common.errors import ConfigError, did_you_mean
-from common.settings import Settings, validate
+from common.settings import Settings
 from features.encoding.fitted import FittedSchema
 from kernels.lookup.dispatch import Backend, build_lookup
 from kernels.lookup.interface import Lookup
 from kernels.lookup.layout import TableLayout, TableOptimizer
-from models import dcnv2, finalmlp, logistic_regression
-from models.embedding import EmbeddingSettings
+from models.catalogue import checked_settings, network_class
+from models.embedding import EmbeddingSettings, FeatureEmbedding
 from models.ranker import Ranker
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A ranker's settings class, and the function that builds it."""
-
-    settings: type[Settings]
-    build: Callable[..., Ranker]
-
-
-MODELS: Mapping[str, Entry] = {
-    "dcnv2": Entry(dcnv2.DCNv2Settings, dcnv2.build),
-    "finalmlp": Entry(finalmlp.FinalMLPSettings, finalmlp.build),
-    "lr": Entry(logistic_regression.LogisticRegressionSettings, logistic_regression.build),
-}
 
 
 class Architecture(Settings):
     """What a model is built from besides a schema; an artifact's ``model.json``.
 
     Attributes:
-        name: The ranker's name in the registry.
+        name: The ranker's name.
         settings: Its own settings, checked against its class when it is built.
         embedding: The table's.
     """
@@ -45,18 +27,6 @@ class Architecture(Settings):
     name: str
     settings: dict[str, Any] = Field(default_factory=dict)
     embedding: EmbeddingSettings = EmbeddingSettings()
-
-
-def model_settings(architecture: Architecture) -> Settings:
-    """A ranker's own settings, checked.
-
-    Raises:
-        ConfigError: The ranker is unknown, or a setting is wrong.
-    """
-    entry = MODELS.get(architecture.name)
-    if entry is None:
-        raise ConfigError(f"model {architecture.name!r} is unknown; {did_you_mean(architecture.name, MODELS)}")
-    return validate(entry.settings, architecture.settings, source="model", error=ConfigError)
 
 
 def build_model(
@@ -82,10 +52,13 @@ def build_model(
     Raises:
         ConfigError: The name is unknown, a setting is wrong, or the schema does not fit.
     """
-    settings = model_settings(architecture)
+    settings = checked_settings(architecture.name, architecture.settings)
+    network = network_class(architecture.name)
 
     def lookup(layout: TableLayout) -> Lookup:
         return build_lookup(layout, optimizer, backend=backend, device=device)
 
-    model = MODELS[architecture.name].build(settings, architecture.embedding, fitted, lookup)
+    scopes = network.scopes(settings, fitted.schema)
+    embedding = FeatureEmbedding(architecture.embedding, fitted, scopes, lookup)
+    model = Ranker(embedding, network(settings, *embedding.shapes))
     return model if backend == "torchrec" else model.to(device)  # torchrec moves what it shards

@@ -6,17 +6,22 @@ __all__ = [
     "artifact",
     "build",
     "checkpoint",
+    "explanation",
+    "finished",
     "loop",
     "machine",
+    "manifest",
     "optimizers",
     "plateau",
     "predictions",
+    "program",
     "ranks",
     "records",
     "run",
     "scoring",
     "sharding",
     "step",
+    "tuning",
 ]
 
 check_versions()

@@ -9,7 +9,6 @@ No pickle, no code. A file that is missing, added or changed by one byte is refu
 """
 
 import datetime
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +31,11 @@ from features.encoding.fitted import FittedSchema
 from kernels.lookup.quantized import QuantizedLookup, TablePrecision
 from models.ranker import Ranker, parameter_count
 from models.registry import Architecture, build_model
+from training.manifest import FORMAT, MANIFEST, MEND, read_manifest
 from training.scoring import SCORING_BATCH, click_probabilities
 
-FORMAT = 1
-_MANIFEST, _MODEL, _WEIGHTS = "manifest.json", "model.json", "weights.safetensors"
+_MODEL, _WEIGHTS = "model.json", "weights.safetensors"
 _ROWS = 65_536  # of a weight that are read at once
-_MEND = "train it again, or copy it again from where it is whole"
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Artifact:
         Raises:
             ArtifactError: It is missing, unfinished, damaged, of another format, or holds files of its own making.
         """
-        manifest = _read_manifest(folder)
+        manifest = read_manifest(folder)
         _check_files(folder, manifest["files"])
         try:
             fitted = FittedSchema.load(folder)
@@ -84,7 +82,7 @@ class Artifact:
             if table != "fp32" and model.embedding.lookup is not None:
                 model.embedding.lookup = QuantizedLookup(model.embedding.lookup, table)
         except (PlexrankError, ValidationError, SafetensorError, RuntimeError) as problem:
-            raise ArtifactError(f"{folder} does not fit this plexrank: {problem}; {_MEND}") from None
+            raise ArtifactError(f"{folder} does not fit this plexrank: {problem}; {MEND}") from None
         return cls(manifest["name"], manifest["digest"], fitted, model.eval(), manifest)
 
 
@@ -169,45 +167,17 @@ def finish(
             if path.is_file()
         },
     }
-    write_json(folder / _MANIFEST, {"digest": sha256_json(manifest), **manifest})
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / _MANIFEST
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        inside = folder / "artifact"
-        hint = f"; give {inside}" if (inside / _MANIFEST).exists() else "; run plexrank train"
-        raise ArtifactError(f"{folder} is no artifact (it has no {_MANIFEST}){hint}") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ArtifactError(f"{path} cannot be read: {problem}; {_MEND}") from None
-    try:
-        manifest: dict[str, Any] = json.loads(text)
-        content = {key: value for key, value in manifest.items() if key != "digest"}
-        # Text for text, so that not even a changed blank passes.
-        whole = (
-            manifest["digest"] == sha256_json(content)
-            and text == json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-        )
-        found = manifest["format"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        whole, found, manifest = False, FORMAT, {}
-    if found != FORMAT:
-        raise ArtifactError(f"{path} has format {found!r}, this plexrank reads {FORMAT}; train it again")
-    if not whole:
-        raise ArtifactError(f"{path} was changed after it was written: its digest differs; {_MEND}")
-    return manifest
+    write_json(folder / MANIFEST, {"digest": sha256_json(manifest), **manifest})
 
 
 def _check_files(folder: Path, files: dict[str, dict[str, Any]]) -> None:
     """Compare the folder with the manifest: the same files, the same bytes."""
-    present = {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()} - {_MANIFEST}
+    present = {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()} - {MANIFEST}
     for name in sorted(present - set(files)):
         raise ArtifactError(f"{folder / name} does not belong to the artifact; remove it")
     for name, expected in files.items():
         path = folder / name
         if name not in present or path.is_symlink():
-            raise ArtifactError(f"{path} is missing; {_MEND}")
+            raise ArtifactError(f"{path} is missing; {MEND}")
         if path.stat().st_size != expected["bytes"] or sha256_file(path) != expected["sha256"]:
-            raise ArtifactError(f"{path} was changed after it was written: its sha256 differs; {_MEND}")
+            raise ArtifactError(f"{path} was changed after it was written: its sha256 differs; {MEND}")

@@ -1,7 +1,7 @@
 """Checkpoints: all that training needs to go on, written by all ranks, read by any number of them.
 
     FOLDER/0000001200/            one for the step; the last one whole replaces those before it
-        checkpoint.json           format, progress, learning rates, sha256 of every other file
+        checkpoint.json           format, progress, sha256 of every other file
         .metadata, __*.distcp     tensors, as torch.distributed.checkpoint writes them
 
 Tensors have the names of the ranker's ``state_dict``; beside them ``LOOKUP.state.NAME`` (the table's optimiser),
@@ -51,7 +51,9 @@ class Checkpoints:
 
     folder: Path
 
-    def save(self, model: nn.Module, optimizer: torch.optim.Adam, *, step: int, progress: Mapping[str, Any]) -> None:
+    def save(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, step: int, progress: Mapping[str, Any]
+    ) -> None:
         """Write a checkpoint and remove older ones; all ranks must call this.
 
         A run killed meanwhile leaves the one before.
@@ -75,11 +77,11 @@ class Checkpoints:
             with _as_disk_error(target):
                 save(tensors, storage_writer=FileSystemWriter(partial, sync_files=False), no_dist=_alone())
             digests = on_all(lambda: {p.name: sha256_file(p) for p in partial.glob(f"__{rank()}_*")})
-            on_first(lambda: _finish(partial, model, optimizer, digests, progress))
+            on_first(lambda: _finish(partial, model, digests, progress))
             on_first(whole.close)
         on_first(lambda: self._keep(target))
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Adam) -> dict[str, Any]:
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Go on from the last checkpoint; all ranks must call this, as many as there may be.
 
         The state of the random generators is restored where as many ranks wrote it.
@@ -106,11 +108,8 @@ class Checkpoints:
             load(tensors, storage_reader=FileSystemReader(folder), no_dist=_alone())
         if _random_name(rank()) in tensors:
             _set_random_state(model, tensors[_random_name(rank())])
-        for group, rate in zip(optimizer.param_groups, manifest["learning_rates"], strict=True):
-            group["lr"] = rate
         for name, lookup in _lookups(model).items():
-            lookup.learning_rate = manifest["lookups"][name]["learning_rate"]
-            lookup.updates = manifest["lookups"][name]["updates"]
+            lookup.updates = manifest["updates"][name]
         progress: dict[str, Any] = manifest["progress"]
         return progress
 
@@ -151,7 +150,7 @@ def resume_feed(feed: Feed, position: Mapping[str, Any]) -> None:
     feed.load_state_dict({**position, **here})
 
 
-def _tensors(model: nn.Module, optimizer: torch.optim.Adam) -> dict[str, Tensor]:
+def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """All tensors of training by name: the live ones, but for the random generator's."""
     tensors = dict(model.state_dict())
     for name, lookup in _lookups(model).items():
@@ -170,7 +169,7 @@ def _in_blocks(tensor: Tensor) -> Tensor:
     return Pieces(tensor.shape, [Piece((0,) * tensor.dim(), tensor)])
 
 
-def _begin(optimizer: torch.optim.Adam) -> None:
+def _begin(optimizer: torch.optim.Optimizer) -> None:
     """Let Adam make its state, which it does at its first step, and undo the step."""
     if optimizer.state:
         return
@@ -213,7 +212,6 @@ def _set_random_state(model: nn.Module, state: Tensor) -> None:
 def _finish(
     partial: Path,
     model: nn.Module,
-    optimizer: torch.optim.Adam,
     digests: list[dict[str, str]],
     progress: Mapping[str, Any],
 ) -> None:
@@ -221,11 +219,7 @@ def _finish(
         "format": FORMAT,
         "world_size": world_size(),
         "progress": dict(progress),
-        "learning_rates": [group["lr"] for group in optimizer.param_groups],
-        "lookups": {
-            name: {"learning_rate": lookup.learning_rate, "updates": lookup.updates}
-            for name, lookup in _lookups(model).items()
-        },
+        "updates": {name: lookup.updates for name, lookup in _lookups(model).items()},
         "files": {".metadata": sha256_file(partial / ".metadata")} | {k: v for one in digests for k, v in one.items()},
     }
     write_json(partial / _MANIFEST, {"digest": sha256_json(content), **content})

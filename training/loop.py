@@ -32,6 +32,7 @@ from training.scoring import SCORING_BATCH, judge
 from training.step import TrainingStep
 
 _REPORT_EVERY = 20  # steps
+_FIRST_EPOCHS, _DEAD_AUC = 3, 0.51  # a run that is stuck from its start shows by then
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Outcome:
     reports: dict[str, Report]
 
 
-def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrite: bool = False) -> Outcome:
+def train(
+    settings: RunSettings, observers: Sequence[Observer] = (), *, overwrite: bool = False, judge_test: bool = True
+) -> Outcome:
     """Train a model and write its artifact; under torchrun, all ranks do so together.
 
     The best weights by the monitored metric go to disk as they appear, and a checkpoint an epoch, in a folder that no
@@ -62,8 +65,9 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
 
     Args:
         settings: The run.
-        observers: Told how it goes, on rank 0.
+        observers: Told how it goes, on rank 0. What one of them raises ends training, and leaves no artifact.
         overwrite: Replace an existing artifact.
+        judge_test: Report on the test split too, if it has rows; not where that could decide what is trained next.
 
     Returns:
         The outcome.
@@ -96,7 +100,7 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
         torch.manual_seed(settings.seed + rank())  # dropout draws differently on each rank
         valid = _feed(prepared, "valid", batch_size=SCORING_BATCH, shuffle=False)
         told = observers if rank() == 0 else ()
-        run_itself = settings.model_dump(mode="json", exclude={"output", "machine"})
+        run_itself = {name: value for name, value in settings.itself.items() if name not in ("output", "machine")}
         key = sha256_json([run_itself, _contents(feed), prepared.document.model_dump(mode="json")])
         with contextlib.ExitStack() as whole:
             for observer in told:
@@ -107,10 +111,10 @@ def train(settings: RunSettings, observers: Sequence[Observer] = (), *, overwrit
             epochs = run.to_the_end()
             built.restore(folder)
             reports = {"valid": _report(built.model, valid)}
-            if prepared.rows("test"):
+            if judge_test and prepared.rows("test"):
                 reports["test"] = _report(built.model, _feed(prepared, "test", batch_size=SCORING_BATCH, shuffle=False))
             provenance = {
-                "run": settings.model_dump(mode="json"),
+                "run": settings.itself,
                 "epochs": epochs,
                 "best_epoch": run.plateau.best_epoch,
                 "interrupted": interrupt.requested,
@@ -167,7 +171,7 @@ class _Run:
         self.observers, self.folder, self.interrupt = observers, folder, interrupt
         self.plateau = Plateau(settings.training.patience)
         self.checkpoints = Checkpoints(folder / "checkpoints")
-        self.optimizers = Optimizers(built.model, settings.optimizer)
+        self.optimizers = Optimizers(built.model, settings.optimizer, settings.training.epochs * len(feed))
         self.step = TrainingStep(built, self.optimizers, machine, settings.training.batch_size)
 
     def to_the_end(self) -> int:
@@ -194,6 +198,7 @@ class _Run:
         progress = self.checkpoints.load(self.built.model, self.optimizers.dense)
         resume_feed(self.feed, progress["feed"])
         self.plateau = Plateau(self.settings.training.patience, **progress["plateau"])
+        self.optimizers.go_on(progress["optimizers"])
         done: int = progress["epoch"]
         return done
 
@@ -220,14 +225,31 @@ class _Run:
             learning_rate=self.optimizers.learning_rate,
             seconds=seconds,
             samples_per_second=self.rows / seconds,
+            warning=self._dead_start(epoch, report),
         )
         for observer in self.observers:
             observer.on_epoch(record)
         if not gained:
             self.optimizers.reduce(loop)
-        progress = {"epoch": epoch, "plateau": self.plateau.progress(), "feed": self.feed.state_dict()}
+        progress = {
+            "epoch": epoch,
+            "plateau": self.plateau.progress(),
+            "optimizers": self.optimizers.progress(),
+            "feed": self.feed.state_dict(),
+        }
         self.checkpoints.save(model, self.optimizers.dense, step=epoch * len(self.feed), progress=progress)
         return True
+
+    def _dead_start(self, epoch: int, report: Report) -> str | None:
+        """Say so when the first epochs end no better than chance."""
+        auc = report.metric("auc").value
+        if epoch > _FIRST_EPOCHS or auc is None or auc > _DEAD_AUC:
+            return None
+        hint = self.built.model.network.dead_start_hint
+        return (
+            f"valid AUC {auc:.4f} after epoch {epoch}: the model ranks no better than chance; what helps: a lower "
+            f"optimizer.learning_rate, a larger embedding.init_std, another seed{f', {hint}' if hint else ''}"
+        )
 
     def _pass(self, epoch: int) -> float | None:
         """Train on every row once; returns the mean loss, or None when Ctrl-C cut it short."""

@@ -15,13 +15,14 @@ class Epoch:
 
     Attributes:
         epoch: Its number, from 1.
-        train_loss: Mean training loss over its rows, without the regulariser.
+        train_loss: Mean of what :class:`training.step.TrainingStep` returns over its rows.
         valid: The valid split's metrics.
         monitored: What the epoch was judged by.
         gained: Whether it is the best so far.
-        learning_rate: The dense learning rate it ran with.
+        learning_rate: The dense learning rate at its end.
         seconds: How long training took, without validation.
         samples_per_second: Training rows a second.
+        warning: What looks wrong and what helps, a sentence; None where nothing does.
     """
 
     epoch: int
@@ -32,6 +33,7 @@ class Epoch:
     learning_rate: float
     seconds: float
     samples_per_second: float
+    warning: str | None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from features.datasets.batch import Batch
@@ -30,9 +29,9 @@ class TrainingStep:
             model = built.model
             eager, compiled = model.dense_part, _quiet_at_first(torch.compile(model.dense_part, dynamic=False))
 
-            def dense_part(dense: Tensor, rows: Tensor | None) -> Tensor:
-                whole = model.training and dense.shape[0] == batch_size
-                return compiled(dense, rows) if whole else eager(dense, rows)
+            def dense_part(dense: Tensor, rows: Tensor | None, label: Tensor | None = None) -> Tensor:
+                whole = label is not None and dense.shape[0] == batch_size
+                return compiled(dense, rows, label) if whole else eager(dense, rows, label)
 
             model.dense_part = dense_part  # type: ignore[method-assign]
 
@@ -40,14 +39,14 @@ class TrainingStep:
         """Update the model by a batch with labels.
 
         Returns:
-            The mean loss of this rank's rows, without the regulariser, before the update.
+            What the network minimises, on average over this rank's rows, before the update: the cross-entropy with what
+            the ranker adds to it, but without the L2 of all rows and of the network.
         """
         batch = batch.to(self._machine.device)
         assert batch.label is not None
         bf16 = self._machine.precision == "bf16"
         with torch.autocast(self._machine.device.type, torch.bfloat16, enabled=bf16):
-            logits = self._built.trained(batch.dense, batch.sparse)
-        loss = F.binary_cross_entropy_with_logits(logits.float(), batch.label)
+            loss: Tensor = self._built.trained(batch.dense, batch.sparse, batch.label)
         share = loss_share(batch.label.numel()) if world_size() > 1 else 1.0
         self._optimizers.step(loss * share)
         return loss.item()

@@ -1,3 +1,3 @@
-"""The evaluation as one html page that needs nothing else."""
+"""Evaluations, explanations, leaderboards and searches as html pages that need nothing else."""
 
-__all__ = ["page"]
+__all__ = ["explanation", "leaderboard", "page", "search"]

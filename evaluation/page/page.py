@@ -2,24 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from common.text import printable
 from evaluation.page._comparison import comparison_plot, matrices, slice_rows
 from evaluation.page._curve_plots import curve_plots
 from evaluation.page._forest import scale_of
-from evaluation.page._meanings import TILES, meaning_of, title_of
+from evaluation.page._meanings import TILES
 from evaluation.page._mini import Mini, mini
 from evaluation.page._slice_plots import line_of, reference_of, slice_plots, time_plots
 from evaluation.page._svg import Plot
-from evaluation.page._text import ends, level, number, percent
+from evaluation.page._template import render
 from evaluation.report.comparison import Comparison
 from evaluation.report.evaluation import Evaluation
 from evaluation.report.gate import Outcome
 from evaluation.report.metric import Metric
-from evaluation.report.names import direction
 from evaluation.report.report import Report
 from evaluation.report.slices import Slice, SliceTable
 
@@ -67,26 +62,10 @@ def page(
     Returns:
         The same text for the same arguments.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # values come from logs, and may hold html
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "direction": direction,
-        "ends": ends,
-        "level": level,
-        "meaning": meaning_of,
-        "number": number,
-        "percent": percent,
-        "printable": printable,
-        "title_of": title_of,
-    }
     report = evaluation.report
     names = [metric.name for metric in report.metrics]
-    html = environment.get_template(_TEMPLATE).render(
+    return render(
+        _TEMPLATE,
         evaluation=evaluation,
         report=report,
         provenance=provenance or {},
@@ -103,7 +82,6 @@ def page(
         slice_differences=comparison and slice_rows(comparison),
         open=_OPEN,
     )
-    return html.strip() + "\n"
 
 
 def _table(table: SliceTable, report: Report, plots: Sequence[Plot]) -> _Table:

@@ -27,10 +27,10 @@ from kernels.addressing import Slot, fastrange32_numpy, rows_numpy
 from kernels.lookup.dispatch import build_lookup
 from kernels.lookup.layout import TableOptimizer
 from models.comparison import Robe, RobeSettings
-from models.embedding import EmbeddingSettings, FeatureEmbedding, Scope
+from models.embedding import EmbeddingSettings, FeatureEmbedding
 from models.layout import lay_out
-from tests.models.small import SCHEMA, fit
-from tests.models.test_finalmlp import vocabulary_schema
+from models.scope import Scope, all_features
+from tests.models.small import SCHEMA, fit, vocabulary_schema
 from training.artifact import Artifact
 from training.loop import train
 from training.run import RunSettings
@@ -209,6 +209,21 @@ def test_weights_multiply_the_vectors(method: str) -> None:
     torch.testing.assert_close(weighted.unflatten(1, (3, 4)), read(embedding, ids) * weights.T.unsqueeze(2))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_first_order_weights_are_the_last_number_of_wider_vectors(method: str) -> None:
+    fitted, ids = vocabulary_schema(SIZES), torch.from_numpy(every_id()).flatten()
+    scopes = [all_features(fitted.schema), all_features(fitted.schema, reads="weights")]
+    packed = FeatureEmbedding(table_settings(method, rows=41), fitted, scopes, build_lookup)
+    wider = embed(method, rows=41, dim=5)
+    assert wider.lookup is not None
+    assert packed.lookup is not None
+    with torch.no_grad():
+        packed.lookup.table.copy_(wider.lookup.table)
+    vectors, weights = packed.arrange(torch.zeros(40, 0), packed.look_up_plain(ids))
+    found = torch.cat([vectors.unflatten(1, (3, 4)), weights.unsqueeze(2)], 2)
+    torch.testing.assert_close(found, read(wider, every_id()))
+
+
 def test_an_id_out_of_range_is_an_unseen_value_to_quotient_remainder() -> None:
     embedding = embed("quotient_remainder", rows=41)
     vectors = read(embedding, np.array([[-1, 40, 1], [-1, 4, 1], [-1, 30, 1]]))
@@ -251,7 +266,7 @@ def test_what_a_method_cannot_do_is_refused(method: str, changes: dict[str, Any]
 
 def test_a_circle_longer_than_a_hash_can_reach_is_refused() -> None:
     fitted = vocabulary_schema(SIZES)
-    fields, layout = lay_out(table_settings("robe", rows=2**30), fitted, [Scope(tuple(SIZES))])
+    fields, layout = lay_out(table_settings("robe", rows=2**30), fitted, [Scope(tuple(SIZES))], 4)
     lookup = build_lookup(layout, device=torch.device("meta"))
     with pytest.raises(ConfigError, match="at most 2,147,483,647 numbers as one circle, not 4,294,967,296"):
         Robe(RobeSettings(method="robe"), fields, fitted, lookup)

@@ -15,7 +15,8 @@ from features.encoding.fitted import FittedSchema
 from features.encoding.tokens import token
 from kernels.addressing import Slot, rows_numpy, slot_seed
 from kernels.lookup.dispatch import build_lookup
-from models.embedding import EmbeddingSettings, FeatureEmbedding, Scope
+from models.embedding import EmbeddingSettings, FeatureEmbedding
+from models.scope import Scope
 from tests.models.small import EVERY_KIND, SCHEMA, fit
 
 MakeBatch = Callable[..., Batch]
@@ -57,13 +58,11 @@ def test_fields_come_in_the_order_of_the_scope_each_from_its_rows(fitted: Fitted
     torch.testing.assert_close(item, torch.stack([row("i1"), row("i2"), row("i3")]))
     # Sequence elements read the rows of `item`, averaged; an empty one is zero.
     torch.testing.assert_close(history, torch.stack([(row("i1") + row("i2")) / 2, torch.zeros(4), row("i9")]))
-    assert embedding.numeric is not None
-    assert embedding.numeric.missing is not None
-    torch.testing.assert_close(
-        age,
-        torch.stack([2 * embedding.numeric.weight[0], embedding.numeric.missing[0], 3 * embedding.numeric.weight[0]]),
-    )
-    torch.testing.assert_close(price, torch.tensor([[0.0], [1.5], [-1.0]]) * embedding.numeric.weight[1])
+    numeric = embedding.vectors.numeric
+    assert numeric is not None
+    assert numeric.missing is not None
+    torch.testing.assert_close(age, torch.stack([2 * numeric.weight[0], numeric.missing[0], 3 * numeric.weight[0]]))
+    torch.testing.assert_close(price, torch.tensor([[0.0], [1.5], [-1.0]]) * numeric.weight[1])
 
 
 def test_sum_pooling_adds(make_batch: MakeBatch) -> None:
@@ -114,7 +113,7 @@ def test_buckets_lists_and_crosses_each_read_rows_of_their_own(make_batch: MakeB
 
 def test_probes_are_concatenated_and_read_other_rows(fitted: FittedSchema, make_batch: MakeBatch) -> None:
     embedding = build(fitted, [Scope(("user", "item"))], probes=2, rows=100_000)
-    assert embedding.widths == (16,)
+    assert [shape.width for shape in embedding.shapes] == [16]
     weights = table(embedding)
     size = fitted.vocabularies["user"].size
     assert weights.shape[0] == 2 * size + 100_000
@@ -175,17 +174,17 @@ def test_fields_of_different_probes_keep_their_order_beside_numbers(
     scopes = [ALL, Scope(("price", "user", "history"), "gate")]
     embedding = build(fitted, scopes, **settings)
     # A list is as wide as the feature it is of; numbers are as wide as what is no exception.
-    assert embedding.field_width == 8
-    assert embedding.field_widths == ((4, 8, 12, 12, 8), (8, 4, 12))
-    assert embedding.widths == (44, 24)
+    assert [shape.default for shape in embedding.shapes] == [8, 8]
+    assert [shape.widths for shape in embedding.shapes] == [(4, 8, 12, 12, 8), (8, 4, 12)]
+    assert [shape.width for shape in embedding.shapes] == [44, 24]
     batch = make_batch(9)
     weights, found = table(embedding), embedding(batch.dense, batch.sparse)
-    assert embedding.numeric is not None
-    numbers = embedding.numeric(batch.dense[:, [0, 1, 1]])
+    assert embedding.vectors.numeric is not None
+    numbers = embedding.vectors.numeric(batch.dense[:, [0, 1, 1]])
     fields = {(field.scope, field.feature): field for field in embedding.fields}
     number_of = {("", "age"): 0, ("", "price"): 1, ("gate", "price"): 2}
-    for scope, widths, whole in zip(scopes, embedding.field_widths, found, strict=True):
-        for name, part in zip(scope.features, whole.split(widths, dim=1), strict=True):
+    for scope, shape, whole in zip(scopes, embedding.shapes, found, strict=True):
+        for name, part in zip(scope.features, whole.split(shape.widths, dim=1), strict=True):
             if (scope.name, name) in number_of:
                 torch.testing.assert_close(part, numbers[:, number_of[scope.name, name]])
                 continue
@@ -200,19 +199,11 @@ def test_fields_of_different_probes_keep_their_order_beside_numbers(
 def test_a_ranker_that_needs_equal_widths_is_told_or_given_them(fitted: FittedSchema) -> None:
     probes = {"features": {"item": {"probes": 2}}}
     with pytest.raises(
-        ConfigError, match=r"needs fields of one width, and embedding\.features gives 'history', 'item'"
+        ConfigError, match=r"needs fields of one width, and embedding\.features gives 'item', 'history'"
     ):
-        build(fitted, [ALL], **probes).equal_width("autoint")
-    assert build(fitted, [ALL], probes=3).equal_width("autoint") == 12
-    assert build(fitted, [Scope(("history", "item"))], **probes).equal_width("autoint") == 8
-
-
-def test_scalar_fields_drop_the_probes_and_keep_the_rows(fitted: FittedSchema) -> None:
-    exceptions = {"item": {"probes": 2, "rows": "hashed"}, "user": {"probes": 3}}
-    settings = EmbeddingSettings.model_validate({"dim": 4, "probes": 2, "rows": 100, "features": exceptions})
-    embedding = FeatureEmbedding(settings.scalar, fitted, [ALL], build_lookup)
-    assert embedding.field_widths == ((1,) * 5,)
-    assert [field.kind for field in embedding.fields] == ["full", "hashed", "hashed"]
+        build(fitted, [ALL], **probes).shapes[0].equal_width("autoint")
+    assert build(fitted, [ALL], probes=3).shapes[0].equal_width("autoint") == 12
+    assert build(fitted, [Scope(("history", "item"))], **probes).shapes[0].equal_width("autoint") == 8
 
 
 def test_settings_survive_being_written_and_read() -> None:
@@ -276,8 +267,8 @@ def test_numbers_alone_need_no_table(make_batch: MakeBatch) -> None:
     batch = make_batch(5, schema=fitted)
     assert embedding.lookup is None
     (fields,) = embedding(batch.dense, batch.sparse)
-    assert embedding.numeric is not None
-    torch.testing.assert_close(fields, embedding.numeric(batch.dense[:, [1, 0]]).flatten(1))
+    assert embedding.vectors.numeric is not None
+    torch.testing.assert_close(fields, embedding.vectors.numeric(batch.dense[:, [1, 0]]).flatten(1))
 
 
 def test_a_scope_of_an_unknown_feature_is_refused(fitted: FittedSchema) -> None:

@@ -26,14 +26,19 @@ FINALMLP: dict[str, Any] = {
 
 @pytest.mark.parametrize("document", [SCHEMA, ONE_HOT, NO_NUMERICS], ids=["lists", "one-hot", "no numerics"])
 @pytest.mark.parametrize("optimizer", [None, TableOptimizer()], ids=["dense", "fused"])
-def test_an_exported_finalmlp_scores_alike_at_any_batch_size(
-    document: dict[str, Any], optimizer: TableOptimizer | None, make_batch: Callable[..., Batch], tmp_path: Path
+@pytest.mark.parametrize("name", ["finalmlp", "deepfm"])  # vectors; vectors and weights
+def test_an_exported_ranker_scores_alike_at_any_batch_size(
+    name: str,
+    document: dict[str, Any],
+    optimizer: TableOptimizer | None,
+    make_batch: Callable[..., Batch],
+    tmp_path: Path,
 ) -> None:
     fitted = fit(document)
     torch.manual_seed(0)
     architecture = Architecture(
-        name="finalmlp",
-        settings=FINALMLP,
+        name=name,
+        settings=FINALMLP if name == "finalmlp" else {},
         embedding={"dim": 10, "rows": 100, "init_std": 0.1},  # type: ignore[arg-type]
     )
     model = build_model(architecture, fitted, optimizer=optimizer)

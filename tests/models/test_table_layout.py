@@ -13,8 +13,9 @@ from features.encoding.vocabulary import Vocabulary
 from features.schema import parse_schema
 from kernels.addressing import Slot, slot_seed
 from kernels.lookup.layout import TableLayout
-from models.embedding import EmbeddingSettings, Scope
+from models.embedding import EmbeddingSettings
 from models.layout import SparseField, lay_out
+from models.scope import Scope
 from tests.models.small import SCHEMA, fit
 
 Range = tuple[int, int]
@@ -35,7 +36,8 @@ def schema_of(sizes: dict[str, int | None]) -> FittedSchema:
 
 
 def laid_out(sizes: dict[str, int | None], **some: Any) -> tuple[dict[str, SparseField], TableLayout]:
-    fields, table = lay_out(settings(**some), schema_of(sizes), [Scope(tuple(sizes))])
+    table_settings = settings(**some)
+    fields, table = lay_out(table_settings, schema_of(sizes), [Scope(tuple(sizes))], table_settings.dim)
     return {field.feature: field for field in fields}, table
 
 
@@ -125,7 +127,7 @@ def test_every_row_belongs_to_one_range_and_every_feature_has_one(
 def test_a_scope_has_seeds_and_ranges_of_its_own() -> None:
     fitted = schema_of({"a": None, "b": 6})
     scopes = [Scope(("a", "b")), Scope(("b", "a"), "gate")]
-    fields, table = lay_out(settings(tokens="hashed", rows=10), fitted, scopes)
+    fields, table = lay_out(settings(tokens="hashed", rows=10), fitted, scopes, 4)
     assert [(f.scope, f.feature, f.slots[0].base, f.slots[0].rows) for f in fields] == [
         ("", "a", 12, 5),
         ("", "b", 0, 6),
@@ -136,9 +138,8 @@ def test_a_scope_has_seeds_and_ranges_of_its_own() -> None:
 
 
 def test_a_list_follows_the_feature_it_is_of() -> None:
-    fields, _ = lay_out(
-        settings(rows=50, features={"item": {"probes": 2, "rows": "hashed"}}), fit(SCHEMA), [Scope(("history", "item"))]
-    )
+    table_settings = settings(rows=50, features={"item": {"probes": 2, "rows": "hashed"}})
+    fields, _ = lay_out(table_settings, fit(SCHEMA), [Scope(("history", "item"))], 4)
     history, item = fields
     assert (history.owner, history.kind) == ("item", "hashed")
     places = [[(slot.seed, slot.base, slot.rows) for slot in field.slots] for field in fields]
@@ -221,4 +222,4 @@ def test_what_cannot_be_laid_out_is_refused(sizes: dict[str, int | None], some: 
 )
 def test_an_exception_for_what_has_no_rows_of_its_own_is_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        lay_out(settings(rows=50, features={name: {"probes": 2}}), fit(SCHEMA), [Scope(("item",))])
+        lay_out(settings(rows=50, features={name: {"probes": 2}}), fit(SCHEMA), [Scope(("item",))], 4)

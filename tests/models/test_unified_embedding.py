@@ -25,7 +25,7 @@ from kernels.lookup.dispatch import build_lookup
 from kernels.lookup.layout import TableLayout
 from models.ranker import Ranker
 from models.registry import Architecture, build_model
-from tests.models.test_finalmlp import vocabulary_schema
+from tests.models.small import vocabulary_schema
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"user": 40, "item": 60, "city": 6}
@@ -36,7 +36,8 @@ import numpy as np
 from features.encoding.tokens import token
 from kernels.addressing import rows_numpy
 from kernels.lookup.dispatch import build_lookup
-from models.embedding import EmbeddingSettings, FeatureEmbedding, Scope
+from models.embedding import EmbeddingSettings, FeatureEmbedding
+from models.scope import Scope
 from tests.models.small import SCHEMA, fit
 
 scopes = [Scope(("user", "item", "history")), Scope(("item",), "gate")]

@@ -74,7 +74,7 @@ CASES: list[tuple[str, Any, int, str, str]] = [
     ("object for a number", _with(_PRICE, {"eur": 1}), 422, "a feature's value is", _PRICE_PATH),
     ("number beyond float32", _with("context.raw", 1e39), 422, "too large for float32", "context.raw"),
     ("huge integer", _text("context.raw", b"9" * 60), 422, "too large for float32", "context.raw"),
-    ("number that overflows", _with("context.warmth", 3e38), 422, "no finite score", "candidates[0]"),
+    ("number that overflows", _with("context.warmth", -3e38), 422, "no finite score", "candidates[0]"),
     ("float for a category", _with("context.hour", 7.0), 422, "a text or an integer is expected", "context.hour"),
     ("list for a category", _with("context.hour", [7]), 422, "a text or an integer is expected", "context.hour"),
     ("text for a sequence", _with("user.recent_ads", "ad1 ad2"), 422, "a list of texts", "user.recent_ads"),

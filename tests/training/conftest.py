@@ -7,12 +7,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
+import features.datasets.batch
 from common.errors import ConfigError
 from common.settings import validate
+from features.datasets.batch import Batch
+from features.datasets.prepared import PreparedSet
+from features.encoding.encoded import EncodedRows
 from features.preparation.plan import Inputs
 from features.preparation.prepare import prepare
 from features.schema import parse_schema
+from kernels.lookup.interface import Lookup
+from models import registry
+from models.ranker import Ranker
+from training.optimizers import table_optimizer
 from training.run import RunSettings
 
 SCHEMA: dict[str, Any] = {
@@ -75,3 +84,36 @@ def make_run(prepared: Path, tmp_path: Path) -> MakeRun:
         return validate(RunSettings, document, source="run", error=ConfigError)
 
     return make
+
+
+BuildModel = Callable[..., Ranker]
+
+
+@pytest.fixture
+def build_model(prepared: Path) -> BuildModel:
+    """Builds a run's model, always with the same weights, without dropout."""
+
+    def build(run: RunSettings, **backend: Any) -> Ranker:
+        torch.manual_seed(0)
+        fitted, optimizer = PreparedSet(prepared).fitted, table_optimizer(run.optimizer)
+        return registry.build_model(run.architecture, fitted, optimizer=optimizer, **backend).eval()
+
+    return build
+
+
+@pytest.fixture
+def batches(prepared: Path) -> list[Batch]:
+    """Some batches of training rows, 64 each and 8 in the last."""
+    opened = PreparedSet(prepared)
+    rows = EncodedRows.of(next(opened.shards("train")).head(200), opened.fitted.schema)
+    return list(features.datasets.batch.batches(rows, 64))
+
+
+def table_of(model: Ranker) -> Lookup:
+    assert model.embedding.lookup is not None
+    return model.embedding.lookup
+
+
+def loss_of(model: Ranker, batch: Batch) -> torch.Tensor:
+    loss: torch.Tensor = model(batch.dense, batch.sparse, batch.label)
+    return loss

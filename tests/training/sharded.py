@@ -1,4 +1,4 @@
-"""Training of a small FinalMLP, sharded or not, on given batches; torchrun starts this file with a list of jobs."""
+"""Training of a small ranker, sharded or not, on given batches; torchrun starts this file with a list of jobs."""
 
 import json
 import sys
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -19,9 +18,9 @@ from kernels.lookup.dispatch import build_lookup
 from kernels.lookup.interface import Lookup
 from kernels.lookup.layout import OptimizerKind, TableLayout, TableOptimizer
 from kernels.lookup.torchrec import TorchrecLookup
-from models.embedding import EmbeddingSettings
+from models.catalogue import checked_settings, network_class
+from models.embedding import EmbeddingSettings, FeatureEmbedding
 from models.ranker import Ranker
-from models.registry import MODELS, Architecture, model_settings
 from tests.models.small import EVERY_KIND, fit, typed
 from training import sharding
 from training.checkpoint import Checkpoints
@@ -37,12 +36,15 @@ ROWS = 31  # of a batch: no number of ranks shares them out evenly
 LOWER_AT = 25  # the step before which the learning rates fall
 DRAWN_ROWS = 64  # of a table at a time
 FITTED = fit(EVERY_KIND)
-ARCHITECTURE = Architecture(
-    name="finalmlp",
-    settings={"mlp1": {"hidden": [16]}, "mlp2": {"hidden": [8]}, "gates": {"hidden": [8], "context1": ["user"]}},
-    # A width that fbgemm pads.
-    embedding=EmbeddingSettings(dim=10, rows=300, init_std=0.1),
-)
+EMBEDDING = EmbeddingSettings(dim=10, rows=300, init_std=0.1)  # a width that fbgemm pads
+SETTINGS: dict[str, dict[str, Any]] = {
+    "finalmlp": {
+        "mlp1": {"hidden": [16]},
+        "mlp2": {"hidden": [8]},
+        "gates": {"hidden": [8], "context1": ["user"]},
+    },
+    "deepfm": {"mlp": {"hidden": [16]}},  # its rows hold first-order weights too
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Job:
         weights: File of the weights to begin with; None for drawn ones.
         resume: Folder of the checkpoints to begin with.
         save: Folder to write a checkpoint into at the end.
+        ranker: Which.
+        looked_up_l2: The sparse L2's strength.
     """
 
     name: str
@@ -68,25 +72,30 @@ class Job:
     weights: str | None = None
     resume: str | None = None
     save: str | None = None
+    ranker: str = "finalmlp"
+    looked_up_l2: float = 0.0
 
 
-def build(kind: OptimizerKind, lookup: Callable[[TableLayout, TableOptimizer], Lookup]) -> Ranker:
+def build(
+    kind: OptimizerKind, lookup: Callable[[TableLayout, TableOptimizer], Lookup], ranker: str = "finalmlp"
+) -> Ranker:
     optimizer = TableOptimizer(kind=kind, learning_rate=0.05)
-    settings = model_settings(ARCHITECTURE)
-    build = MODELS[ARCHITECTURE.name].build
-    return build(settings, ARCHITECTURE.embedding, FITTED, lambda layout: lookup(layout, optimizer))
+    settings, network = checked_settings(ranker, SETTINGS[ranker]), network_class(ranker)
+    scopes = network.scopes(settings, FITTED.schema)
+    embedding = FeatureEmbedding(EMBEDDING, FITTED, scopes, lambda layout: lookup(layout, optimizer))
+    return Ranker(embedding, network(settings, *embedding.shapes))
 
 
-def build_plain(kind: OptimizerKind) -> Ranker:
+def build_plain(kind: OptimizerKind, ranker: str = "finalmlp") -> Ranker:
     torch.manual_seed(0)
-    return build(kind, lambda layout, optimizer: build_lookup(layout, optimizer, backend="reference"))
+    return build(kind, lambda layout, optimizer: build_lookup(layout, optimizer, backend="reference"), ranker)
 
 
-def build_sharded(kind: OptimizerKind, plan: Plan) -> tuple[Ranker, nn.Module]:
+def build_sharded(kind: OptimizerKind, plan: Plan, ranker: str = "finalmlp") -> tuple[Ranker, nn.Module]:
     """The ranker, and what to train it by. Every rank draws other dense weights: rank 0's must win."""
     torch.manual_seed(rank())
-    model = build(kind, lambda layout, optimizer: TorchrecLookup(layout, optimizer, torch.device("meta")))
-    return model, shard(model, plan, CPU, initialise=ARCHITECTURE.embedding.initialise, seed=5)
+    model = build(kind, lambda layout, optimizer: TorchrecLookup(layout, optimizer, torch.device("meta")), ranker)
+    return model, shard(model, plan, CPU, initialise=EMBEDDING.initialise, seed=5)
 
 
 def own_batch(step: int) -> Batch:
@@ -99,16 +108,18 @@ def own_batch(step: int) -> Batch:
 def run(job: Job, folder: Path) -> None:
     """Train as a job says."""
     if job.plan is None:
-        model = build_plain(job.kind)
+        model = build_plain(job.kind, job.ranker)
         trained: nn.Module = model
     else:
-        model, trained = build_sharded(job.kind, job.plan)
-    optimizers = Optimizers(model, OptimizerSettings(learning_rate=0.01))
+        model, trained = build_sharded(job.kind, job.plan, job.ranker)
+    settings = OptimizerSettings(learning_rate=0.01, embedding_l2_looked_up=job.looked_up_l2)
+    optimizers = Optimizers(model, settings, steps=50)
     if job.weights is not None:
         scatter_weights(model, load_file(job.weights) if rank() == 0 else {})
     if job.resume is not None:
         progress = Checkpoints(Path(job.resume)).load(model, optimizers.dense)
-        assert progress == {"next": job.first}
+        assert progress["next"] == job.first
+        optimizers.go_on(progress["optimizers"])
     losses = []
     for step in range(job.first, job.last):
         if step == LOWER_AT:
@@ -116,11 +127,12 @@ def run(job: Job, folder: Path) -> None:
         batch = own_batch(step)
         assert batch.label is not None
         rows = batch.label.numel()
-        loss = F.binary_cross_entropy_with_logits(trained(batch.dense, batch.sparse), batch.label)
+        loss = trained(batch.dense, batch.sparse, batch.label)
         losses.append(summed(loss.item() * rows)[0] / ROWS)
         optimizers.step(loss * loss_share(rows))
     if job.save is not None:
-        Checkpoints(Path(job.save)).save(model, optimizers.dense, step=job.last, progress={"next": job.last})
+        progress = {"next": job.last, "optimizers": optimizers.progress()}
+        Checkpoints(Path(job.save)).save(model, optimizers.dense, step=job.last, progress=progress)
     scores = [score for one in to_first(click_probabilities(model, [own_batch(0)])) for score in one.tolist()]
     weights = gather_weights(model)
     if rank() == 0:

@@ -3,6 +3,7 @@
 import json
 import resource
 from pathlib import Path
+from typing import Literal, get_args
 
 import pytest
 import torch
@@ -20,14 +21,14 @@ from models.ranker import Ranker
 from tests.training.sharded import build_plain, own_batch
 from training.checkpoint import Checkpoints, resume_feed
 from training.optimizers import Optimizers
-from training.run import OptimizerSettings
+from training.run import LoopSettings, OptimizerSettings
 
-SETTINGS = OptimizerSettings(learning_rate=0.01)
+DenseRule = Literal["adam", "adamw", "adagrad", "sgd"]
 
 
-def begin(kind: OptimizerKind = "rowwise_adagrad") -> tuple[Ranker, Optimizers]:
+def begin(kind: OptimizerKind = "rowwise_adagrad", dense: DenseRule = "adam") -> tuple[Ranker, Optimizers]:
     model = build_plain(kind)
-    return model, Optimizers(model, SETTINGS)
+    return model, Optimizers(model, OptimizerSettings(learning_rate=0.01, dense=dense), steps=100)
 
 
 def steps(model: Ranker, optimizers: Optimizers, first: int, last: int) -> list[float]:
@@ -59,35 +60,37 @@ def saved(tmp_path: Path) -> Checkpoints:
     return checkpoints
 
 
-@pytest.mark.parametrize("kind", ["rowwise_adagrad", "adam", "sgd"])
+@pytest.mark.parametrize(
+    ("kind", "dense"),
+    [("rowwise_adagrad", "adam"), ("adam", "adam"), ("sgd", "adamw"), ("adagrad", "adagrad"), ("sgd", "sgd")],
+)
 def test_training_goes_on_as_if_never_broken_off(
-    tmp_path: Path, kind: OptimizerKind, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: OptimizerKind, dense: DenseRule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pieces, "BLOCK_BYTES", 1_000)  # many blocks of each table
     checkpoints = Checkpoints(tmp_path)
-    model, optimizers = begin(kind)
-    assert model.embedding.lookup is not None
+    model, optimizers = begin(kind, dense)
     steps(model, optimizers, 0, 5)
-    optimizers.dense.param_groups[0]["lr"] = 0.003
-    model.embedding.lookup.learning_rate = 0.02
-    checkpoints.save(model, optimizers.dense, step=5, progress={"epoch": 2, "best": 0.5})
+    optimizers.reduce(LoopSettings(learning_rate_factor=0.3))
+    checkpoints.save(model, optimizers.dense, step=5, progress=optimizers.progress())
     expected = steps(model, optimizers, 5, 10)
 
-    again, others = begin(kind)
+    again, others = begin(kind, dense)
     steps(again, others, 20, 22)
-    assert checkpoints.load(again, others._adam) == {"epoch": 2, "best": 0.5}
+    others.go_on(checkpoints.load(again, others.dense))
     assert steps(again, others, 5, 10) == expected
     for one, other in zip(everything(again, others), everything(model, optimizers), strict=True):
         assert torch.equal(one, other)
 
 
-def test_saving_before_the_first_step_changes_nothing(tmp_path: Path) -> None:
-    model, optimizers = begin()
+@pytest.mark.parametrize("dense", get_args(DenseRule))
+def test_saving_before_the_first_step_changes_nothing(tmp_path: Path, dense: DenseRule) -> None:
+    model, optimizers = begin(dense=dense)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     Checkpoints(tmp_path).save(model, optimizers.dense, step=0, progress={})
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name])
-    assert steps(model, optimizers, 0, 3) == steps(*begin(), 0, 3)
+    assert steps(model, optimizers, 0, 3) == steps(*begin(dense=dense), 0, 3)
 
 
 def test_only_the_last_checkpoint_stays(saved: Checkpoints) -> None:
@@ -129,7 +132,7 @@ def test_a_later_format_is_refused(saved: Checkpoints) -> None:
     del content["digest"]
     path.write_text(json.dumps({"digest": sha256_json(content), **content}))
     with pytest.raises(ArtifactError, match="has format 2, this plexrank reads 1"):
-        saved.load(*_model_and_adam())
+        saved.load(*_model_and_optimizer())
 
 
 def test_another_model_is_refused(saved: Checkpoints) -> None:
@@ -171,6 +174,6 @@ def test_a_feed_goes_on_with_other_ranks_at_an_epochs_start(prepared: Path) -> N
         resume_feed(feed(0, 3, seed=2), start)
 
 
-def _model_and_adam() -> tuple[Ranker, torch.optim.Adam]:
+def _model_and_optimizer() -> tuple[Ranker, torch.optim.Optimizer]:
     model, optimizers = begin()
     return model, optimizers.dense

@@ -242,9 +242,12 @@ def test_kill_leaves_nothing_a_command_takes_for_whole(long_run: tuple[RunSettin
 
 
 def test_a_killed_run_goes_on_to_the_weights_of_an_unbroken_one(make_run: MakeRun, tmp_path: Path) -> None:
-    settings = {"epochs": 8, "patience": 8, "batch_size": 32}
-    unbroken = train(make_run(training=settings, output=str(tmp_path / "unbroken")))
-    run = make_run(training=settings, output=str(tmp_path / "broken"))
+    settings = {
+        "training": {"epochs": 8, "patience": 8, "batch_size": 32},
+        "optimizer": {"schedule": {"warmup_steps": 200, "decay": "cosine"}},
+    }
+    unbroken = train(make_run(**settings, output=str(tmp_path / "unbroken")))
+    run = make_run(**settings, output=str(tmp_path / "broken"))
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(run.model_dump(mode="json")))
     for epochs in (2, 4):

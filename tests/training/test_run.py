@@ -54,7 +54,7 @@ def test_overrides_replace_values_at_any_depth(file: Path) -> None:
         (["training.epochs"], "is no key=value pair"),
         (["seed.x=1", "seed.x.y=2"], "x is a value, not a section"),
         (["seed=[1"], "the value is not yaml"),
-        (["optimizer.embedding_l2=0.1"], "set embedding: dense_adam, or embedding_l2: 0"),
+        (["optimizer.embedding_l2_all_rows=0.1"], "set embedding: dense_adam, or use embedding_l2_looked_up"),
         (["optimizer.embedding=adagard"], "optimizer.embedding"),
         (["optimizer.learning_rate=.nan"], "optimizer.learning_rate"),
         (["training.batch_size=1"], "training.batch_size"),

@@ -32,6 +32,7 @@ CASES: tuple[tuple[Plan, OptimizerKind], ...] = (
     ("column_wise", "adagrad"),
     ("column_wise", "sgd"),
 )
+WEIGHTED_CASES: tuple[tuple[Plan, OptimizerKind], ...] = (("row_wise", "rowwise_adagrad"), ("column_wise", "adagrad"))
 MIDDLE = 20  # the step at which runs are broken off and resumed
 
 
@@ -66,6 +67,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file(build_plain("sgd").state_dict(), start)
     for kind in {kind for _, kind in CASES}:
         run(Job(f"plain-{kind}", kind, None, weights=start), folder)
+    drawn = str(folder / "weighted.safetensors")
+    save_file(build_plain("sgd", "deepfm").state_dict(), drawn)
+    weighted: dict[str, Any] = {"weights": drawn, "ranker": "deepfm", "looked_up_l2": 0.1}
+    for _, kind in WEIGHTED_CASES:
+        run(Job(f"plain-deepfm-{kind}", kind, None, **weighted), folder)
     plan, kind = CASES[0]
     plain = str(folder / "plain-checkpoint")
     run(Job("plain-first", kind, None, last=MIDDLE, weights=start, save=plain), folder)
@@ -75,6 +81,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         [
             *(Job(f"two-{plan}-{kind}", kind, plan, weights=start) for plan, kind in CASES),
+            *(Job(f"two-deepfm-{plan}-{kind}", kind, plan, **weighted) for plan, kind in WEIGHTED_CASES),
             Job("two-columns", "adagrad", "column_wise", last=MIDDLE, weights=start, save=columns),
             Job("two-table", "sgd", "table_wise", last=MIDDLE, weights=start, save=whole),
             Job("two-first", kind, plan, last=MIDDLE, weights=start, save=two),
@@ -98,16 +105,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("plan", "kind"), CASES)
-def test_two_ranks_train_as_one_unsharded_process(trained: Path, plan: Plan, kind: OptimizerKind) -> None:
-    plain, two = result(trained, f"plain-{kind}"), result(trained, f"two-{plan}-{kind}")
+@pytest.mark.parametrize(
+    ("ranker", "plan", "kind"),
+    [*(("", *case) for case in CASES), *(("deepfm-", *case) for case in WEIGHTED_CASES)],
+)
+def test_two_ranks_train_as_one_unsharded_process(trained: Path, ranker: str, plan: Plan, kind: OptimizerKind) -> None:
+    plain, two = result(trained, f"plain-{ranker}{kind}"), result(trained, f"two-{ranker}{plan}-{kind}")
     assert len(two["losses"]) == 50
     assert two["losses"] == pytest.approx(plain["losses"], abs=1e-5)
     assert plain["losses"][-1] != pytest.approx(plain["losses"][0], abs=1e-2)
     assert two["scores"] == pytest.approx(plain["scores"], abs=1e-5)
-    assert_close(
-        load_file(trained / f"two-{plan}-{kind}.safetensors"), load_file(trained / f"plain-{kind}.safetensors")
-    )
+    files = (trained / f"{name}.safetensors" for name in (f"two-{ranker}{plan}-{kind}", f"plain-{ranker}{kind}"))
+    assert_close(*map(load_file, files))
 
 
 @pytest.mark.slow

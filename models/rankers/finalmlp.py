@@ -9,14 +9,15 @@ Shapes: B batch, D width of all fields, C width of a gate's context, A1 and A2 l
 import math
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from common.settings import Settings
-from features.encoding.fitted import FittedSchema
-from models.embedding import BuildLookup, EmbeddingSettings, FeatureEmbedding, Scope
-from models.mlp import MLP, MLPSettings
-from models.ranker import Ranker
+from features.schema import Schema
+from models.blocks.linear import Linear
+from models.blocks.mlp import MLP, MLPSettings
+from models.network import Network
+from models.scope import Fields, Scope, all_features
 
 
 class GateSettings(Settings):
@@ -28,7 +29,7 @@ class GateSettings(Settings):
         context2: Likewise for the second stream.
     """
 
-    hidden: tuple[int, ...] = Field(default=(64,), min_length=1)
+    hidden: tuple[PositiveInt, ...] = Field(default=(64,), min_length=1)
     context1: tuple[str, ...] = ()
     context2: tuple[str, ...] = ()
 
@@ -63,6 +64,9 @@ class FinalMLPSettings(Settings):
 class FeatureGate(nn.Module):
     """Scales every coordinate of the features by 2 sigmoid(MLP(context)).
 
+    Without a context, the constant and the biases start at 0 as published, so that no ReLU opens: what such a gate
+    learns is its output's bias, a factor a coordinate.
+
     Args:
         context: Width C of the context; 0 for a learned constant of ``constant`` numbers.
         constant: Width of that constant.
@@ -74,7 +78,7 @@ class FeatureGate(nn.Module):
         super().__init__()
         self.bias = None if context else nn.Parameter(torch.zeros(1, constant))
         self.mlp = MLP(context or constant, hidden=hidden)
-        self.output = nn.Linear(hidden[-1], outputs)
+        self.output = Linear(hidden[-1], outputs)
 
     def forward(self, features: Tensor, context: Tensor) -> Tensor:
         """Gate ``[B, D]`` features by their ``[B, C]`` context."""
@@ -94,8 +98,8 @@ class BilinearFusion(nn.Module):
     def __init__(self, first: int, second: int, *, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.linear1 = nn.Linear(first, 1)
-        self.linear2 = nn.Linear(second, 1)
+        self.linear1 = Linear(first, 1)
+        self.linear2 = Linear(second, 1)
         self.weight = nn.Parameter(torch.empty(heads, first // heads, second // heads))
         # Xavier-normal of the flat [H * a1 * a2, 1] parameter of the published code, far smaller than one a head.
         nn.init.normal_(self.weight, std=math.sqrt(2.0 / (1 + self.weight.numel())))
@@ -110,45 +114,38 @@ class BilinearFusion(nn.Module):
         return logits
 
 
-class FinalMLP(Ranker):
+class FinalMLP(Network):
     """FinalMLP.
 
     Args:
-        embedding: Scopes: all features, then each gate's context (without gates only the first).
         settings: Of the model.
+        vectors: Every feature's vector.
+        contexts: Of each gate, the vectors that condition it; none without gates.
     """
 
-    def __init__(self, embedding: FeatureEmbedding, settings: FinalMLPSettings) -> None:
-        super().__init__(embedding)
-        features, *contexts = embedding.widths
-        self.gates = nn.ModuleList(
-            FeatureGate(width, constant=embedding.field_width, hidden=settings.gates.hidden, outputs=features)
-            for width in contexts
-            if settings.gates is not None
-        )
-        self.mlp1 = MLP(features, **settings.mlp1.model_dump())
-        self.mlp2 = MLP(features, **settings.mlp2.model_dump())
-        self.fusion = BilinearFusion(settings.mlp1.hidden[-1], settings.mlp2.hidden[-1], heads=settings.heads)
-        self.initialise()
+    settings_class = FinalMLPSettings
 
-    def logits(self, *scopes: Tensor) -> Tensor:
-        """Logits ``[B]`` of features ``[B, D]`` and the gates' contexts ``[B, C]``."""
-        features, *contexts = scopes
-        streams = [gate(features, context) for gate, context in zip(self.gates, contexts, strict=True)]
-        first, second = streams or (features, features)
+    @classmethod
+    def scopes(cls, settings: FinalMLPSettings, schema: Schema) -> list[Scope]:
+        """Every feature's vector, and with rows of their own those of each gate's context."""
+        gates = settings.gates
+        contexts = [] if gates is None else [Scope(gates.context1, "gate1"), Scope(gates.context2, "gate2")]
+        return [all_features(schema), *contexts]
+
+    def __init__(self, settings: FinalMLPSettings, vectors: Fields, *contexts: Fields) -> None:
+        super().__init__(settings, vectors, *contexts)
+        hidden = settings.gates.hidden if settings.gates else ()
+        self.gates = nn.ModuleList(
+            FeatureGate(context.width, constant=vectors.default, hidden=hidden, outputs=vectors.width)
+            for context in contexts
+        )
+        self.mlp1 = MLP(vectors.width, **settings.mlp1.model_dump())
+        self.mlp2 = MLP(vectors.width, **settings.mlp2.model_dump())
+        self.fusion = BilinearFusion(settings.mlp1.hidden[-1], settings.mlp2.hidden[-1], heads=settings.heads)
+
+    def forward(self, vectors: Tensor, *contexts: Tensor) -> Tensor:
+        """Logits ``[B]`` of vectors ``[B, D]`` and the gates' contexts ``[B, C]``."""
+        streams = [gate(vectors, context) for gate, context in zip(self.gates, contexts, strict=True)]
+        first, second = streams or (vectors, vectors)
         fused: Tensor = self.fusion(self.mlp1(first), self.mlp2(second))
         return fused
-
-
-def build(
-    settings: FinalMLPSettings, embedding: EmbeddingSettings, fitted: FittedSchema, build_lookup: BuildLookup
-) -> FinalMLP:
-    """Build FinalMLP for a fitted schema.
-
-    Raises:
-        ConfigError: A context names a feature the schema lacks, or the table cannot be laid out.
-    """
-    scopes = [Scope(tuple(feature.name for feature in fitted.schema.features))]
-    if settings.gates is not None:
-        scopes += [Scope(settings.gates.context1, "gate1"), Scope(settings.gates.context2, "gate2")]
-    return FinalMLP(FeatureEmbedding(embedding, fitted, scopes, build_lookup), settings)

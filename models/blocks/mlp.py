@@ -6,10 +6,11 @@ Shapes: B batch, I input width, H width of the last layer.
 import itertools
 from collections.abc import Sequence
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from common.settings import Settings
+from models.blocks.linear import Linear
 
 
 class MLPSettings(Settings):
@@ -21,7 +22,7 @@ class MLPSettings(Settings):
         batch_norm: Normalise before each activation.
     """
 
-    hidden: tuple[int, ...] = Field(min_length=1)
+    hidden: tuple[PositiveInt, ...] = Field(min_length=1)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     batch_norm: bool = False
 
@@ -39,7 +40,7 @@ class MLP(nn.Sequential):
     def __init__(self, inputs: int, *, hidden: Sequence[int], dropout: float = 0.0, batch_norm: bool = False) -> None:
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise([inputs, *hidden]):
-            layers.append(nn.Linear(before, after))
+            layers.append(Linear(before, after))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(after))
             layers.append(nn.ReLU())
@@ -52,11 +53,3 @@ class MLP(nn.Sequential):
         for layer in self:
             x = layer(x)
         return x
-
-
-def initialise(module: nn.Module) -> None:
-    """Linear weights Xavier-normal, their biases 0, as the published recipes do; use with ``Module.apply``."""
-    if isinstance(module, nn.Linear):
-        nn.init.xavier_normal_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
