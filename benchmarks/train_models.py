@@ -176,8 +176,8 @@ def report(results: dict[str, dict[str, list[dict[str, Any]]]], options: argpars
     lines = [
         "A made-up log of Criteo's shape (benchmarks/_criteo.py): 13 numerics and 26 categories,",
         f"{options.rows:,} rows, width {DIM}, batch {BATCH:,}, a row a value, the same values on all sides, Adam for",
-        "the dense part. plexrank's table has row-wise Adagrad; FuxiCTR's and DeepCTR-Torch's Adam updates every row at",
-        "every step. Input pipelines included. Each run a process of its own, the sides in turn;",
+        "the dense part. plexrank's table has row-wise Adagrad; the peers' Adam updates every row at every step. Input",
+        "pipelines included. Each run a process of its own, the sides in turn;",
         f"{WARM_UP} steps (peers: {PEER_WARM_UP}) left out.",
         "Medians over the runs.",
         "",
