@@ -61,8 +61,14 @@ def save_program(artifact: Artifact, path: Path) -> None:
     """Write an artifact's program, and what :func:`describe` says of it; takes memory of twice its size.
 
     Raises:
+        ArtifactError: It embeds by a method to compare with (:mod:`models.comparison`), which torch cannot trace.
         OSError: The file cannot be written.
     """
+    if artifact.model.embedding.comparison is not None:
+        raise ArtifactError(
+            f"{artifact.name} was trained with embedding.comparison, a method to compare with that cannot be exported; "
+            "train it without"
+        )
     whole = io.BytesIO()  # torch ends the process where it writes a file itself and the disk is full
     extra = {METADATA: json.dumps(describe(artifact), indent=2)}
     torch.export.save(export(artifact.model), whole, extra_files=extra)

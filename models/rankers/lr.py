@@ -13,7 +13,7 @@ from models.scope import Fields, Scope, all_features
 
 
 class LogisticRegressionSettings(Settings):
-    """LR has no settings of its own, and no vectors: ``embedding.dim`` does not matter, probes are that many weights."""
+    """LR has no settings of its own, and no vectors: ``embedding.dim`` does not matter; probes are weights."""
 
 
 class LogisticRegression(Network):

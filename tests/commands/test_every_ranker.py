@@ -1,13 +1,12 @@
 """Every ranker on real and on simulated rows, by the command line alone: train, judge, explain, export, serve."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,9 +181,9 @@ def request_of(row: dict[str, Any], schema: Schema) -> dict[str, Any]:
     }
 
 
-@contextmanager
+@contextlib.contextmanager
 def answers(requests: Sequence[dict[str, Any]]) -> Iterator[tuple[int, list[float]]]:
-    """Ask the server that the block runs for scores, then end it as a terminal's owner would.
+    """Ask the server that the block runs for scores, and then end it by SIGTERM.
 
     Yields:
         The port that the server is to listen on, and a list that has a score a request when the block is over.
@@ -196,12 +195,10 @@ def answers(requests: Sequence[dict[str, Any]]) -> Iterator[tuple[int, list[floa
 
     def ask() -> None:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-            while not over.is_set():
-                try:
-                    assert http.get("/readyz").status_code == 200
+            while not over.wait(0.02):
+                with contextlib.suppress(httpx.TransportError):  # it does not listen yet
+                    http.get("/readyz")
                     break
-                except httpx.TransportError:
-                    time.sleep(0.02)
             try:
                 for body in requests if not over.is_set() else ():
                     scores.append(http.post("/v1/score", json=body).json()["scores"][0]["score"])

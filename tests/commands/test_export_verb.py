@@ -176,6 +176,25 @@ def test_a_program_of_another_artifact_is_not_kept(trained: Path, tmp_path: Path
         check_program(tmp_path / "program.pt2", ours, rows)
 
 
+def test_a_method_to_compare_with_is_refused(plexrank: Plexrank, trained: Path, tmp_path: Path) -> None:
+    document = {
+        "data": str(trained / "one-hot"),
+        "output": str(tmp_path / "run"),
+        "model": {"name": "lr"},
+        "embedding": {"dim": 4, "rows": 60, "vocabularies": "unified", "comparison": {"method": "multihash"}},
+        "optimizer": {"embedding": "dense_adam"},
+        "training": {"batch_size": 64, "epochs": 1},
+    }
+    (tmp_path / "run.yaml").write_text(json.dumps(document))
+    done = plexrank("train", "--config", tmp_path / "run.yaml")
+    assert done.code == 0, done.err
+    program = tmp_path / "ranker.pt2"
+    done = plexrank("export", "--artifact", tmp_path / "run" / "artifact", "--output", program)
+    assert done.code == 2
+    assert "run was trained with embedding.comparison, a method to compare with that cannot be exported" in done.err
+    assert not program.exists()
+
+
 def test_one_row_is_enough_to_check_on(export: Plexrank, trained: Path) -> None:
     assert "on 1 test rows of" in export("--data", trained / "lists", "--rows", "1").out
 
