@@ -46,7 +46,8 @@ def train(options: dict[str, Any], rows: str) -> dict[str, float]:
     sys.path.insert(0, options["model"]["folder"])
     model_class = getattr(importlib.import_module("src"), options["model"]["class"])
     feature_map = features.FeatureMap("criteo", f"{options['output']}/criteo")
-    feature_map.load(f"{options['output']}/criteo/feature_map.json", {})
+    width = {"embedding_dim": options["model"]["settings"]["embedding_dim"]}
+    feature_map.load(f"{options['output']}/criteo/feature_map.json", width)
     model = model_class(feature_map, gpu=-1, model_root=options["output"], **options["model"]["settings"])
     size = options["model"]["batch_size"]
     batches = loaders.RankDataLoader(

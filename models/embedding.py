@@ -150,8 +150,13 @@ class FeatureEmbedding(nn.Module):
             slots[field.scope, field.feature] = range(start, start + len(field.slots))
 
         numeric = {f.name: (i, f.kind == "numeric" and f.missing == "mask") for i, f in enumerate(schema.numeric)}
-        self.vectors = _Reading(by_reads["vectors"], slots, numeric, dim=settings.dim, probes=settings.probes)
-        self.weights = _Reading(by_reads["weights"], slots, numeric, dim=1, probes=1)
+        # Vectors of numerics: Xavier-normal of a Linear(1, width), as the published recipes have it. Their first-order
+        # weights need no symmetry broken.
+        xavier = (2.0 / (1 + settings.probes * settings.dim)) ** 0.5
+        self.vectors = _Reading(
+            by_reads["vectors"], slots, numeric, dim=settings.dim, probes=settings.probes, numeric_std=xavier
+        )
+        self.weights = _Reading(by_reads["weights"], slots, numeric, dim=1, probes=1, numeric_std=0.0)
         numbers = [
             Numbers([numeric[n][0] for n in scope.features], masks=[numeric[n][1] for n in scope.features])
             for scope in by_reads["numbers"]
@@ -273,6 +278,7 @@ class _Reading(nn.Module):
         numeric: For each numeric feature its column among the batch's numerics, and whether it can be missing.
         dim: Numbers D that are read of a row.
         probes: A numeric field is as wide as so many rows.
+        numeric_std: Standard deviation that numerics' vectors start with.
 
     Attributes:
         field_widths: For each scope the widths of its fields.
@@ -288,6 +294,7 @@ class _Reading(nn.Module):
         *,
         dim: int,
         probes: int,
+        numeric_std: float,
     ) -> None:
         super().__init__()
         self._dim = dim
@@ -310,7 +317,7 @@ class _Reading(nn.Module):
         columns = [numeric[name][0] for name in numerics]
         self.register_buffer("_columns", torch.tensor(columns).long(), persistent=False)
         masks = [numeric[name][1] for name in numerics]
-        self.numeric = NumericEmbedding(len(numerics), probes * dim, masks=masks) if numerics else None
+        self.numeric = NumericEmbedding(len(numerics), probes * dim, masks=masks, std=numeric_std) if numerics else None
 
     def forward(self, dense: Tensor, rows: Tensor | None) -> tuple[Tensor, ...]:
         """Arrange looked-up rows ``[B, S, D]`` and numerics ``[B, M]``: for each scope ``[B, W]``."""

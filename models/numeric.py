@@ -16,11 +16,12 @@ class NumericEmbedding(nn.Module):
         fields: Number m of numeric fields.
         width: Width w of a field.
         masks: Which fields can be missing; the others have no vector for it.
+        std: Standard deviation of the vectors' normal initialisation.
     """
 
     _masked: Tensor
 
-    def __init__(self, fields: int, width: int, *, masks: Sequence[bool]) -> None:
+    def __init__(self, fields: int, width: int, *, masks: Sequence[bool], std: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(fields, width))
         self.missing = nn.Parameter(torch.empty(sum(masks), width)) if any(masks) else None
@@ -28,8 +29,7 @@ class NumericEmbedding(nn.Module):
             "_masked", torch.tensor([i for i, mask in enumerate(masks) if mask]).long(), persistent=False
         )
         for parameter in self.parameters():
-            # Xavier-normal of a Linear(1, w): the published recipes' meaning.
-            nn.init.normal_(parameter, std=(2.0 / (1 + width)) ** 0.5)
+            nn.init.normal_(parameter, std=std)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed values ``[B, m]``, NaN where missing, as ``[B, m, w]``."""

@@ -78,12 +78,11 @@ class FieldAttention(nn.Module):
         query_BHFa, key_BHFa, value_BHFa = self._projected(fields)
         dropout = self.settings.dropout if self.training else 0.0
         if query_BHFa.dtype == torch.bfloat16 and fields.device.type == "cpu":
-            # torch's fused attention is slower than its parts there, by several times at tens of fields.
-            weights_BHFF = F.dropout(self._weights(query_BHFa, key_BHFa), dropout)
-            attended_BHFa = weights_BHFF.to(value_BHFa.dtype) @ value_BHFa
+            # torch's fused attention is slower than its parts there.
+            attended_BHFa = F.dropout(self._weights(query_BHFa, key_BHFa), dropout) @ value_BHFa
         else:
             attended_BHFa = F.scaled_dot_product_attention(
-                query_BHFa, key_BHFa, value_BHFa, dropout_p=dropout, scale=self._scale
+                query_BHFa, key_BHFa, value_BHFa, dropout_p=dropout, scale=1.0
             )
         x = attended_BHFa.transpose(1, 2).flatten(2)  # [B, F, A]
         if self.residual is not None:
@@ -101,17 +100,18 @@ class FieldAttention(nn.Module):
         return self._weights(query_BHFa, key_BHFa)
 
     def _projected(self, fields: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values ``[B, H, F, a]``."""
-        query, key, value = (
-            self._activated(layer(fields)).unflatten(2, (self.settings.heads, -1)).transpose(1, 2)
-            for layer in (self.query, self.key, self.value)
+        """Queries, scaled, keys and values ``[B, H, F, a]``."""
+        bias = None if self.query.bias is None else self.query.bias * self._scale
+        query = F.linear(fields, self.query.weight * self._scale, bias)  # fewer to scale than its outputs
+        query_BHFa, key_BHFa, value_BHFa = (
+            self._activated(x).unflatten(2, (self.settings.heads, -1)).transpose(1, 2)
+            for x in (query, self.key(fields), self.value(fields))
         )
-        return query, key, value
+        return query_BHFa, key_BHFa, value_BHFa
 
     def _weights(self, query_BHFa: Tensor, key_BHFa: Tensor) -> Tensor:
-        """Attention weights, float32 at least ``[B, H, F, F]``."""
-        products = query_BHFa @ key_BHFa.transpose(2, 3)
-        return torch.softmax((products.float() if products.dtype == torch.bfloat16 else products) * self._scale, dim=3)
+        """Attention weights ``[B, H, F, F]``; in bf16 too, the softmax adds up in float32."""
+        return torch.softmax(query_BHFa @ key_BHFa.transpose(2, 3), dim=3)
 
     def _activated(self, x: Tensor) -> Tensor:
         return x.relu() if self.settings.activation else x

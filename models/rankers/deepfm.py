@@ -10,7 +10,7 @@ from torch import Tensor
 
 from common.settings import Settings
 from features.schema import Schema
-from models.blocks.factorization_machine import pairwise_products
+from models.blocks.factorization_machine import PairwiseProducts
 from models.blocks.logit_mlp import LogitMLP
 from models.blocks.mlp import MLPSettings
 from models.network import Network
@@ -45,11 +45,10 @@ class DeepFM(Network):
 
     def __init__(self, settings: DeepFMSettings, vectors: Fields, weights: Fields) -> None:
         super().__init__(settings, vectors, weights)
-        self._width = vectors.equal_width("deepfm")
+        self.pairs = PairwiseProducts(vectors.count, vectors.equal_width("deepfm"))
         self.mlp = LogitMLP(vectors.width, settings.mlp)
 
     def forward(self, vectors: Tensor, weights: Tensor) -> Tensor:
         """Logits ``[B]`` of vectors ``[B, F d]`` and weights ``[B, F]``."""
-        fields = vectors.unflatten(1, (-1, self._width))  # [B, F, d]
-        logits: Tensor = pairwise_products(fields) + weights.sum(1) + self.mlp(vectors)
+        logits: Tensor = self.pairs(vectors) + weights.sum(1) + self.mlp(vectors)
         return logits

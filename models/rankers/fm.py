@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from common.settings import Settings
 from features.schema import Schema
-from models.blocks.factorization_machine import pairwise_products
+from models.blocks.factorization_machine import PairwiseProducts
 from models.network import Network
 from models.scope import Fields, Scope, all_features
 
@@ -37,10 +37,10 @@ class FM(Network):
 
     def __init__(self, settings: FMSettings, vectors: Fields, weights: Fields) -> None:
         super().__init__(settings, vectors, weights)
-        self._width = vectors.equal_width("fm")
+        self.pairs = PairwiseProducts(vectors.count, vectors.equal_width("fm"))
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, vectors: Tensor, weights: Tensor) -> Tensor:
         """Logits ``[B]`` of vectors ``[B, F d]`` and weights ``[B, F]``."""
-        fields = vectors.unflatten(1, (-1, self._width))  # [B, F, d]
-        return pairwise_products(fields) + weights.sum(1) + self.bias
+        logits: Tensor = self.pairs(vectors) + weights.sum(1) + self.bias
+        return logits

@@ -29,7 +29,9 @@ class MaskNetSettings(Settings):
         block_width: Width K of a block.
         reduction: Width of a mask's hidden layer, as a multiple of D.
         block_norm: Whether blocks have a layer normalisation before their ReLU.
-        embedding_norm: Whether the vectors are normalised, each field by itself, before the blocks (not for the masks).
+        embedding_norm: Whether the vectors are normalised, each field by itself, before the blocks (not for the masks);
+            FuxiCTR's recipes have none.
+        dropout: Share of a block's units dropped behind its ReLU, as FuxiCTR's recipes have it.
         mlp: The perceptron over the parallel blocks; a serial MaskNet ends in a linear layer and has none.
     """
 
@@ -38,12 +40,13 @@ class MaskNetSettings(Settings):
     block_width: int = Field(default=64, ge=1)
     reduction: float = Field(default=2.0, gt=0)
     block_norm: bool = True
-    embedding_norm: bool = False
+    embedding_norm: bool = True
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     mlp: MLPSettings = MLPSettings(hidden=(64, 64, 64))
 
 
 class MaskBlock(nn.Module):
-    """ReLU(LN(W (mask(vectors) * input))), the mask a perceptron of the vectors.
+    """Dropout(ReLU(LN(W (mask(vectors) * input)))), the mask a perceptron of the vectors.
 
     Args:
         vectors: Width D of all vectors.
@@ -57,11 +60,12 @@ class MaskBlock(nn.Module):
         self.mask = nn.Sequential(Linear(vectors, hidden), nn.ReLU(), Linear(hidden, inputs))
         self.hidden = Linear(inputs, settings.block_width, bias=False)
         self.norm = nn.LayerNorm(settings.block_width) if settings.block_norm else nn.Identity()
+        self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, vectors: Tensor, inputs: Tensor) -> Tensor:
         """Mask ``[B, I]`` by vectors ``[B, D]``: ``[B, K]``."""
-        normed: Tensor = self.norm(self.hidden(self.mask(vectors) * inputs))
-        return normed.relu()
+        masked: Tensor = self.dropout(self.norm(self.hidden(self.mask(vectors) * inputs)).relu())
+        return masked
 
 
 class MaskNet(Network):

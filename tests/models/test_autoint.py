@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from features.datasets.batch import Batch
 from features.encoding.fitted import FittedSchema
 from models.blocks.field_attention import AttentionSettings, FieldAttention
+from models.rankers import autoint
 from models.rankers.autoint import AutoInt
-from tests.models.small import build
+from tests.models.small import build, vocabulary_schema
 
 MakeBatch = Callable[..., Batch]
 
@@ -164,3 +165,24 @@ def test_attention_is_given_row_by_row_and_layer_by_layer(fitted: FittedSchema, 
     first_fields = scopes[0].unflatten(1, (5, 4))
     torch.testing.assert_close(attention[:, 0], first.attention(first_fields))
     torch.testing.assert_close(attention[:, 1], second.attention(first(first_fields)))
+
+
+def test_rows_in_blocks_learn_as_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = vocabulary_schema({f"f{i}": 9 for i in range(4)})
+    network = build(fitted, "autoint", {"attention": {"layers": 2, "width": 8, "heads": 2}}).network
+    vectors = torch.randn(10, 16, requires_grad=True)
+    gradients = []
+    for weights in (autoint._BLOCK, 3 * 2 * 4**2):  # all rows at once; three at a time
+        monkeypatch.setattr(autoint, "_BLOCK", weights)
+        logits = network.train()(vectors)
+        gradients.append(torch.autograd.grad(logits.square().sum(), [vectors, *network.parameters()]))
+    for whole, blocks in zip(*gradients, strict=True):
+        torch.testing.assert_close(blocks, whole)
+
+
+def test_attention_in_bf16_is_that_of_fp32_but_for_rounding() -> None:
+    layer = FieldAttention(8, AttentionSettings(width=8, heads=2, scale=True))
+    vectors = torch.randn(5, 6, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = layer(vectors)
+    torch.testing.assert_close(rounded.float(), layer(vectors), rtol=0.05, atol=0.05)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.blocks.cross_net import CrossNet
-from models.blocks.factorization_machine import pairwise_products
+from models.blocks.factorization_machine import PairwiseProducts
 from models.blocks.feature_generation import FeatureGeneration, GenerationSettings
 from models.blocks.field_attention import AttentionSettings, FieldAttention
 from models.blocks.inner_product import InnerProduct
@@ -37,7 +37,7 @@ LAYERS: dict[str, tuple[Callable[[], Callable[..., Tensor]], list[tuple[int, ...
     "gated cross": (lambda: GatedCross(4), [(3, 4), (3, 4)]),
     "inner product": (lambda: InnerProduct(3), [(3, 3, 2)]),
     "mask block": (lambda: MaskBlock(4, 6, MaskNetSettings(block_width=5)), [(3, 4), (3, 6)]),
-    "pairwise products": (lambda: pairwise_products, [(3, 2, 4)]),
+    "pairwise products": (lambda: PairwiseProducts(2, 4), [(3, 8)]),
     "quadratic layer": (lambda: QuadraticLayer(4, QNNSettings(dropout=0.0)), [(3, 4)]),
 }
 

@@ -41,7 +41,7 @@ def attention(layers: int, width: int, *, norm: str = "before") -> dict[str, Any
 
 
 def masks(blocks: int, width: int) -> dict[str, Any]:
-    return {"blocks": blocks, "block_width": width, "reduction": 2.0, "mlp": THREE}
+    return {"blocks": blocks, "block_width": width, "reduction": 2.0, "embedding_norm": False, "mlp": THREE}
 
 
 PUBLISHED: list[tuple[str, dict[str, int], dict[str, Any], int]] = [
@@ -101,7 +101,7 @@ PUBLISHED: list[tuple[str, dict[str, int], dict[str, Any], int]] = [
         22_478_162,
     ),
     ("finalnet", FRAPPE, {"block1": {"hidden": [400, 400]}, "block2": None}, 256_791),
-    ("finalnet", FRAPPE, {"block1": {"hidden": [400]}, "block2": {"hidden": [400, 400]}, "field_gate": True}, 338_502),
+    ("finalnet", FRAPPE, {"block1": {"hidden": [400, 400]}, "block2": {"hidden": [400]}, "field_gate": True}, 338_502),
     ("finalnet", MOVIELENS, {"block1": {"hidden": [400]}, "block2": None}, 916_021),
     (
         "finalnet",

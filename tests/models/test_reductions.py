@@ -143,7 +143,8 @@ def unmask(masknet: Network, blocks: int) -> None:
 
 
 def test_a_serial_masknet_without_masks_is_a_perceptron() -> None:
-    masked = network("masknet", structure="serial", blocks=2, block_width=6, block_norm=False)
+    plainly = {"block_norm": False, "embedding_norm": False}
+    masked = network("masknet", structure="serial", blocks=2, block_width=6, **plainly)
     plain = network("dlrm", top={"hidden": [6, 6]}, interaction="cat")
     unmask(masked, 2)
     for block in range(2):
@@ -154,7 +155,8 @@ def test_a_serial_masknet_without_masks_is_a_perceptron() -> None:
 
 
 def test_a_parallel_masknet_without_masks_is_a_perceptron_as_wide_as_its_blocks() -> None:
-    masked = network("masknet", blocks=2, block_width=6, block_norm=False, mlp={"hidden": [8]})
+    plainly = {"block_norm": False, "embedding_norm": False}
+    masked = network("masknet", blocks=2, block_width=6, mlp={"hidden": [8]}, **plainly)
     plain = network("dlrm", top={"hidden": [12, 8]}, interaction="cat")
     unmask(masked, 2)
     weights = (masked.get_parameter(f"blocks.{block}.hidden.weight") for block in range(2))

@@ -86,9 +86,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ipnn": ("ipnn", {"mlp": NORMED}),
     "lr": ("lr", {}),
     "masknet": ("masknet", {"blocks": 2, "block_width": 5, "mlp": NORMED}),
-    "masknet of normed vectors": (
+    "masknet of the benchmark": (
         "masknet",
-        {"blocks": 2, "block_width": 5, "reduction": 0.5, "block_norm": False, "embedding_norm": True, "mlp": MLP},
+        {"blocks": 2, "block_width": 5, "reduction": 0.5, "embedding_norm": False, "dropout": 0.2, "mlp": MLP},
+    ),
+    "masknet without norms": (
+        "masknet",
+        {"blocks": 2, "block_width": 5, "block_norm": False, "embedding_norm": False, "mlp": MLP},
     ),
     "masknet serial": ("masknet", {"structure": "serial", "blocks": 3, "block_width": 5}),
     "qnn": ("qnn", {"layers": 2, "rows": 3}),
