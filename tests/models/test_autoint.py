@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from features.datasets.batch import Batch
 from features.encoding.fitted import FittedSchema
 from models.blocks.field_attention import AttentionSettings, FieldAttention
-from models.rankers import autoint
 from models.rankers.autoint import AutoInt
 from tests.models.small import build, vocabulary_schema
 
@@ -172,8 +171,8 @@ def test_rows_in_blocks_learn_as_rows_at_once(monkeypatch: pytest.MonkeyPatch) -
     network = build(fitted, "autoint", {"attention": {"layers": 2, "width": 8, "heads": 2}}).network
     vectors = torch.randn(10, 16, requires_grad=True)
     gradients = []
-    for weights in (autoint._BLOCK, 3 * 2 * 4**2):  # all rows at once; three at a time
-        monkeypatch.setattr(autoint, "_BLOCK", weights)
+    for weights in (2**21, 3 * 2 * 4**2):  # all rows at once; three at a time
+        monkeypatch.setattr("models.rankers.autoint._BLOCK", weights)
         logits = network.train()(vectors)
         gradients.append(torch.autograd.grad(logits.square().sum(), [vectors, *network.parameters()]))
     for whole, blocks in zip(*gradients, strict=True):
