@@ -94,14 +94,14 @@ def prepare(name: str, data: Path, work: Path) -> None:
     plexrank("prepare", "--schema", raw / "schema.yaml", *files, "--output", target)
 
 
-def train(name: str, seed: int, work: Path) -> None:
-    """Train a seed of a run file, unless it is done."""
-    output = work / "runs" / f"{name}_{seed}"
-    if (output / "artifact").exists():
-        return
-    sets = [f"data={work / f'{_set(name)}-prepared'}", f"output={output}", f"seed={seed}"]
-    plexrank("train", "--config", _config(name), *(x for s in sets for x in ("--set", s)), quiet=True)
-    print(f"{name}, seed {seed}: done", flush=True)
+def train(name: str, seed: int, work: Path, *, folder: str = "runs", sets: Sequence[str] = ()) -> Path:
+    """Train a seed of a run file, some settings replaced, unless it is done; returns the run's folder."""
+    output = work / folder / f"{name}_{seed}"
+    if not (output / "artifact").exists():
+        sets = (f"data={work / f'{_set(name)}-prepared'}", f"output={output}", f"seed={seed}", *sets)
+        plexrank("train", "--config", _config(name), *(x for s in sets for x in ("--set", s)), quiet=True)
+        print(f"{name}, seed {seed}: done", flush=True)
+    return output
 
 
 def write(work: Path, command: str) -> None:
