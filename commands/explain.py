@@ -42,7 +42,7 @@ def explain(
     row: Annotated[
         list[int] | None,
         typer.Option(
-            help="Show AutoInt's attention in this row, by its number in the raw input. Repeatable.",
+            help="Show AutoInt's attention in this row on the page, by its number in the raw input. Repeatable.",
             rich_help_panel=_ROWS,
         ),
     ] = None,
@@ -109,11 +109,14 @@ def explain(
 
     if seeds and work is None:
         raise ConfigError("--seeds trains models, and they need a folder; add --work")
+    if row and page is None and json_ is None:
+        raise ConfigError("a --row is shown on a page or as json, and none is wanted; add --page, or --json")
     quantile(level)  # refuses a level before long work
     _findings.check_outputs(json_, page)
     prepared = PreparedSet(data)
     paths = find_artifacts(artifact)
-    read_candidate(str(paths[0]), paths[0], prepared)  # refuses other data before long work
+    for path in paths:
+        read_candidate(str(path), path, prepared)  # refuses other data before long work
     sample = sample_rows(prepared, split, rows, seed)
     single = single_rows(prepared, split, row or ())
     donors = draw_donors(len(sample), repeats, seed)

@@ -76,18 +76,21 @@ def leaderboard(
     references = () if reference is None else load_references(reference)
     finished, unfinished = find_runs(runs)
     left_out = [f"{folder} is left out: it is not finished (it has no artifact)" for folder in unfinished]
-    found, repeated = distinct([read_run(folder) for folder in finished])
+    found = [read_run(folder) for folder in finished]
+    left_out += [
+        f"{run.folder} is left out: it was not judged on {split} rows" for run in found if split not in run.reports
+    ]
+    # Of those alone: a search's trial, which no test row judged, does not stand for the run that was trained after it.
+    judged, repeated = distinct([run for run in found if split in run.reports])
     left_out += [
         f"{run.folder} is left out: it repeats {other.folder}, run file and seed alike" for run, other in repeated
     ]
-    left_out += [f"{run.folder} is left out: it has no {split} rows" for run in found if split not in run.reports]
     for sentence in left_out:
         errors.print(f"[yellow]{escape(sentence)}[/]", highlight=False)
-    judged = [run for run in found if split in run.reports]
     if not judged:
         raise ConfigError(
-            f"there is no finished run with {split} rows in {', '.join(runs)}; give output folders of plexrank train, "
-            "or one above them"
+            f"there is no finished run that was judged on {split} rows in {', '.join(runs)}; give output folders of "
+            "plexrank train, or one above them"
         )
     made = Leaderboard.of(judged, split=split, sort=sort, by=by, references=references)
     for sentence in unmatched(references, [board for board, _ in made.boards]):

@@ -84,7 +84,9 @@ def tune(
         errors.print("Interrupted: give the same command again to go on.")
     best = search.best
     if best is None:
-        if not interrupted:
+        if not search.trials:
+            errors.print("The time was up before a trial began; give a longer --timeout.")
+        elif not interrupted:
             errors.print(f"No trial has finished; {output / 'trials.jsonl'} says why not.", highlight=False)
         raise typer.Exit(130 if interrupted else 2)
     console.print(escape(search.caution()), soft_wrap=True, highlight=False)

@@ -1,5 +1,6 @@
 """Several models that are about equally good: which they are, and how far they agree."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,16 +38,16 @@ class RashomonSet:
         epsilon: How much worse than the best a model may be, as a share of the best logloss.
 
     Raises:
-        ConfigError: Epsilon is negative.
+        ConfigError: Epsilon is negative or not finite.
     """
 
     candidates: tuple[Candidate, ...]
     epsilon: float
 
     def __post_init__(self) -> None:
-        if not self.epsilon >= 0:
+        if not 0 <= self.epsilon < math.inf:
             raise ConfigError(
-                f"epsilon must be 0 or more, got {self.epsilon}; 0.01 takes models within 1 % of the best"
+                f"epsilon must be finite and 0 or more, got {self.epsilon}; 0.01 takes models within 1 % of the best"
             )
 
     @property

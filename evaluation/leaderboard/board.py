@@ -24,7 +24,7 @@ class Board:
     Attributes:
         data: The folder of the prepared set; all of them, where copies of one set were used.
         schema_digest: Of its fitted schema.
-        rows: Rows by split.
+        rows: Rows of valid and of the split that is shown.
         entries: In order.
     """
 
@@ -57,7 +57,7 @@ def boards(runs: Sequence[Run], *, split: str, sort: str, by: str | None = None)
     """Sort runs into boards, one for each set of data, and entries.
 
     Two sets of data are the same where the digest of the fitted schema agrees, and the rows and the rows of label 1 of
-    each split.
+    the split and of valid: a search's trial, which was not judged on test, stands beside runs that were.
 
     Args:
         runs: At least one; none twice.
@@ -73,7 +73,7 @@ def boards(runs: Sequence[Run], *, split: str, sort: str, by: str | None = None)
         raise ConfigError(f"no run file here has the key {by!r}; {did_you_mean(by, known)}")
     found: dict[bytes, list[Run]] = {}
     for run in runs:
-        sizes = {name: [report.rows, report.positives] for name, report in run.reports.items()}
+        sizes = [(run.reports[name].rows, run.reports[name].positives) for name in ("valid", split)]
         found.setdefault(canonical_json([run.schema_digest, sizes]), []).append(run)
     return tuple(_board(some, split, sort, by) for some in found.values())
 
@@ -88,7 +88,7 @@ def _board(runs: Sequence[Run], split: str, sort: str, by: str | None) -> Board:
     return Board(
         data=", ".join(dict.fromkeys(str(run.settings["data"]) for run in runs)),
         schema_digest=runs[0].schema_digest,
-        rows={name: report.rows for name, report in runs[0].reports.items()},
+        rows={name: runs[0].reports[name].rows for name in ("valid", split)},
         entries=tuple(_sorted(entries, split, sort)),
     )
 

@@ -30,7 +30,7 @@ class MaskNetSettings(Settings):
         reduction: Width of a mask's hidden layer, as a multiple of D.
         block_norm: Whether blocks have a layer normalisation before their ReLU.
         embedding_norm: Whether the vectors are normalised, each field by itself, before the blocks (not for the masks);
-            FuxiCTR's recipes have none.
+            most of FuxiCTR's recipes have none.
         dropout: Share of a block's units dropped behind its ReLU, as FuxiCTR's recipes have it.
         mlp: The perceptron over the parallel blocks; a serial MaskNet ends in a linear layer and has none.
     """

@@ -170,7 +170,8 @@ def test_help_teaches(plexrank: Plexrank) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--row", "99999"), "has no row 99999 in its valid split"),
+        (("--row", "99999", "--json", "-"), "has no row 99999 in its valid split"),
+        (("--row", "3"), "a --row is shown on a page or as json, and none is wanted; add --page, or --json"),
         (("--split", "tset"), "no split 'tset'; did you mean 'test'?"),
         (("--seeds", "1"), "--seeds trains models, and they need a folder; add --work"),
         (("--level", "95"), "a confidence level must be between 0 and 1"),
@@ -192,6 +193,8 @@ def test_data_of_another_schema_one_class_and_no_rows_are_refused(
     from features.preparation.plan import Inputs
     from features.preparation.prepare import prepare
     from features.schema import load_schema
+    from training.loop import train
+    from training.run import load_run
 
     monkeypatch.chdir(tmp_path)
     log = pl.read_parquet(trained / "log.parquet")
@@ -201,6 +204,12 @@ def test_data_of_another_schema_one_class_and_no_rows_are_refused(
     other = plexrank(*artifact, "half")
     assert other.code == 2
     assert "ids would not agree; give the data the model was trained on" in other.err
+
+    train(load_run(trained / "run.yaml", ["data=half", "output=half_run", "training.epochs=1"]))
+    beside = plexrank(*artifact, trained / "prepared", "--artifact", "half_run", "--seeds", "1", "--work", "seeds")
+    assert beside.code == 2
+    assert "half_run/artifact reads" in beside.err
+    assert not Path("seeds").exists()
 
     rows = pl.read_parquet(sorted((trained / "prepared" / "valid").iterdir()))
     few = plexrank(*artifact, trained / "prepared", "--rows", "2", "--seed", str(_seed_of_one_class(rows["_label"])))

@@ -11,6 +11,8 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
 from tests.commands.conftest import Plexrank
+from training.loop import train
+from training.run import load_run
 
 SCHEMA = """
 label: click
@@ -115,6 +117,19 @@ def test_a_folder_is_searched_and_what_is_left_out_is_named(plexrank: Plexrank, 
     assert "runs/begun is left out" in page
 
 
+def test_a_trial_of_a_search_stands_beside_runs_and_hides_none(plexrank: Plexrank, folder: Path) -> None:
+    # As a search trains: no test row is scored. Its folder comes before that of the run it repeats.
+    train(load_run(Path("run.yaml"), ["output=a_search/trials/0", "seed=1"]), judge_test=False)
+    beside = found(plexrank, "a_search", "runs/fast_1", "--split", "valid")
+    alone = found(plexrank, "a_search", "runs/lr_1")
+    shutil.rmtree("a_search")
+    (board,) = beside["boards"]
+    assert len(board["entries"]) == 2
+    assert not any("different data" in note for note in beside["notes"])
+    assert [entry["name"] for board in alone["boards"] for entry in board["entries"]] == ["lr"]
+    assert alone["left_out"] == ["a_search/trials/0 is left out: it was not judged on test rows"]
+
+
 def test_published_figures_are_held_against_the_means(plexrank: Plexrank, folder: Path) -> None:
     Path("published.yaml").write_text(
         "references:\n  - {name: lr, metrics: {auc: 0.5}, source: a coin}\n"
@@ -146,8 +161,8 @@ def test_other_orders_groups_and_splits(plexrank: Plexrank, folder: Path) -> Non
     [
         (("nowhere",), "there is nothing at nowhere; give output folders of plexrank train"),
         (("no_*",), "there is nothing at no_*"),
-        (("prepared",), "there is no finished run with test rows in prepared"),
-        (("runs/begun",), "there is no finished run with test rows in runs/begun"),
+        (("prepared",), "there is no finished run that was judged on test rows in prepared"),
+        (("runs/begun",), "there is no finished run that was judged on test rows in runs/begun"),
         (("runs", "--sort", "acu"), "entries cannot be sorted by 'acu'; did you mean 'auc'?"),
         (("runs", "--by", "model.nam"), "no run file here has the key 'model.nam'; did you mean 'model.name'?"),
         (("runs", "--reference", "none.yaml"), "none.yaml does not exist"),

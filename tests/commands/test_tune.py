@@ -92,6 +92,14 @@ def test_a_search_in_which_nothing_finishes_says_so(plexrank: Plexrank) -> None:
     assert "Not drawn: no trial has been judged." in Path("search/report.html").read_text()
 
 
+def test_a_search_without_time_says_so_and_goes_on_later(plexrank: Plexrank) -> None:
+    search = ("tune", "--config", "run.yaml", "--output", "search", "--trials", "1")
+    late = plexrank(*search, "--timeout", "0")
+    assert late.code == 2
+    assert "The time was up before a trial began; give a longer --timeout." in late.err
+    assert plexrank(*search).code == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "options", "words"),
     [

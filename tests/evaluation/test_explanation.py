@@ -170,8 +170,9 @@ def test_models_near_the_best_are_kept() -> None:
     assert found.best == 0.5
     assert [some.name for some in found.kept] == ["a", "b"]
     assert found.excess(found.candidates[3]) == pytest.approx(0.2)
-    with pytest.raises(ConfigError, match="epsilon must be 0 or more, got -1"):
-        RashomonSet(found.candidates, -1)
+    for epsilon in (-1, np.inf, np.nan):
+        with pytest.raises(ConfigError, match=f"epsilon must be finite and 0 or more, got {epsilon}"):
+            RashomonSet(found.candidates, epsilon)
 
 
 def test_ranges_come_in_the_order_of_what_matters() -> None:
