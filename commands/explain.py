@@ -109,6 +109,8 @@ def explain(
 
     if seeds and work is None:
         raise ConfigError("--seeds trains models, and they need a folder; add --work")
+    if work is not None and not seeds:
+        raise ConfigError("--work is where --seeds trains, and none is wanted; add --seeds, or give WORK as --artifact")
     if row and page is None and json_ is None:
         raise ConfigError("a --row is shown on a page or as json, and none is wanted; add --page, or --json")
     quantile(level)  # refuses a level before long work

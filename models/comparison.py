@@ -229,7 +229,7 @@ class Robe(Comparison):
         start_SB = torch.where(mixed, fastrange32_torch(hashed_SB, numbers), full_SB)
         along_D = torch.arange(dim, device=table.device)
         place_SBD = (start_SB.unsqueeze(2) + along_D) % numbers.unsqueeze(2) + base.unsqueeze(2) * dim
-        vectors_SBD = table.view(-1).index_select(0, place_SBD.flatten()).view(place_SBD.shape)
+        vectors_SBD = table.reshape(-1).index_select(0, place_SBD.flatten()).view(place_SBD.shape)
         if not self.signed:
             return vectors_SBD
         # The place is from the hash's upper bits, so the lowest is free.

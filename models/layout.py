@@ -150,7 +150,7 @@ def _spread_rows(settings: "EmbeddingSettings", spread: Mapping[_Key, _Owner], f
     given = "rows" if settings.rows is not None else "memory_mb" if settings.memory_mb is not None else None
     if not spread:
         if given is not None:
-            raise ConfigError(f"embedding.{given} is set, but every feature has full rows of its own; remove it")
+            raise ConfigError(f"embedding.{given} is set, but no feature is unified or hashed; remove it")
         return 0
     (_, name), first = next(iter(spread.items()))
     if given is None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from common.errors import ConfigError
 from kernels.lookup.interface import Lookup
 from kernels.lookup.layout import TableOptimizer
 from models.numeric import NumericEmbedding
@@ -29,9 +30,18 @@ class Optimizers:
         model: The model, built with the table's optimiser.
         settings: Of the optimisers.
         steps: Steps of the whole run, over which a schedule decays.
+
+    Raises:
+        ConfigError: The warm-up is longer than the run.
     """
 
     def __init__(self, model: Ranker, settings: OptimizerSettings, steps: int) -> None:
+        warmup = settings.schedule.warmup_steps
+        if warmup >= steps:
+            raise ConfigError(
+                f"optimizer.schedule.warmup_steps {warmup:,} are not over in the {steps:,} steps of the run; "
+                "lower them, or raise training.epochs"
+            )
         self._settings, self._steps = settings, steps
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         embeddings = [m for m in model.modules() if isinstance(m, Lookup | NumericEmbedding)]

@@ -63,6 +63,11 @@ class Leaderboard:
                 f"This order is by {self.sort} on the test split: it describes, and is no choice of a model. Choose by "
                 "the valid split (--split valid), or the test figures of what is chosen look better than they are."
             )
+        if self.sort not in ORDERS:
+            entries = [entry for board, _ in self.boards for entry in board.entries]
+            last = [entry.name for entry in entries if entry.summary(self.split, self.sort).mean is None]
+            if last:
+                notes.append(f"{self.sort} is undefined of {', '.join(last)}: what has none comes last, in no order.")
         if len(self.boards) > 1:
             notes.append(
                 "The runs were judged on different data, so there is a table for each: figures of two tables do not "

@@ -174,6 +174,7 @@ def test_help_teaches(plexrank: Plexrank) -> None:
         (("--row", "3"), "a --row is shown on a page or as json, and none is wanted; add --page, or --json"),
         (("--split", "tset"), "no split 'tset'; did you mean 'test'?"),
         (("--seeds", "1"), "--seeds trains models, and they need a folder; add --work"),
+        (("--work", "seeds"), "--work is where --seeds trains, and none is wanted; add --seeds, or give WORK as"),
         (("--level", "95"), "a confidence level must be between 0 and 1"),
         (("--page", "page.txt"), "page.txt is no .html"),
         (("--json", "no/o.json"), "no is no folder"),

@@ -187,6 +187,8 @@ def test_notes_say_what_intervals_are_over_and_what_runs_share() -> None:
     assert "machine" not in pair
     assert "machine alike" in notes(run(seed=1), run(seed=2, machine=("device cuda", "precision fp32")))
     assert "Ended by Ctrl-C before their time: runs/lr_2" in notes(run(seed=1), run(seed=2, interrupted=True))
+    assert "auc is undefined of a, b: what has none comes last" in notes(run("a", auc=None), run("b", auc=None), run())
+    assert "undefined" not in alone
 
 
 def test_a_run_that_repeats_another_is_left_out() -> None:

@@ -26,6 +26,7 @@ from features.schema import parse_schema
 from kernels.addressing import Slot, fastrange32_numpy, rows_numpy
 from kernels.lookup.dispatch import build_lookup
 from kernels.lookup.layout import TableOptimizer
+from kernels.lookup.quantized import QuantizedLookup
 from models.comparison import Robe, RobeSettings
 from models.embedding import EmbeddingSettings, FeatureEmbedding
 from models.layout import lay_out
@@ -131,6 +132,18 @@ def test_quotient_remainder_tells_all_ids_apart_within_its_rows_or_refuses(size:
     embedding = embed("quotient_remainder", fitted=fitted, rows=rows, features={}, init_range=None, init_std=1.0)
     vectors = read(embedding, np.arange(size)[None]).detach().numpy()
     assert len(np.unique(vectors, axis=0)) == size
+
+
+@pytest.mark.parametrize("method", ["multihash", "quotient_remainder", "robe"])
+def test_a_method_reads_a_quantized_table_of_any_width(method: str) -> None:
+    embedding = embed(method, rows=60, dim=5)
+    exact = read(embedding, every_id()).detach()
+    assert embedding.lookup is not None
+    embedding.lookup = QuantizedLookup(embedding.lookup, "fp16")
+    with torch.no_grad():
+        rounded = embedding.look_up_plain(torch.from_numpy(every_id()).flatten())
+    assert rounded is not None
+    torch.testing.assert_close(rounded.flatten(), exact.flatten(), rtol=2e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("signed", [False, True])

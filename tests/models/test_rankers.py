@@ -140,7 +140,7 @@ def test_every_ranker_learns_256_rows_by_heart(name: str) -> None:
     torch.manual_seed(0)
     model = build_model(architecture(name), vocabulary_schema(FRAPPE))
     assert log_loss(model, batch) > 0.5
-    learn(model.train(), batch, steps=60, learning_rate=0.05)
+    learn(model.train(), batch, steps=100, learning_rate=0.05)
     assert log_loss(model, batch) < 0.05
 
 

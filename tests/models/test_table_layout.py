@@ -190,8 +190,8 @@ def test_settings_that_contradict_are_refused(some: dict[str, Any], message: str
     [
         ({"a": None}, {}, "embedding.rows is missing; feature 'a' is unified"),
         ({"a": None}, {"tokens": "hashed"}, "embedding.rows is missing; feature 'a' is hashed"),
-        ({"a": 3}, {"rows": 5}, "embedding.rows is set, but every feature has full rows of its own; remove it"),
-        ({"a": 3}, {"memory_mb": 5.0}, "embedding.memory_mb is set, but every feature has full rows"),
+        ({"a": 3}, {"rows": 5}, "embedding.rows is set, but no feature is unified or hashed; remove it"),
+        ({"a": 3}, {"memory_mb": 5.0}, "embedding.memory_mb is set, but no feature is unified"),
         (
             {"a": None, "b": None},
             {"tokens": "hashed", "rows": 1},

@@ -94,7 +94,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "masknet",
         {"blocks": 2, "block_width": 5, "block_norm": False, "embedding_norm": False, "mlp": MLP},
     ),
-    "masknet serial": ("masknet", {"structure": "serial", "blocks": 3, "block_width": 5}),
+    "masknet serial": ("masknet", {"structure": "serial", "blocks": 3, "block_width": 6}),
     "qnn": ("qnn", {"layers": 2, "rows": 3}),
     "qnn without norms": ("qnn", {"layers": 1, "rows": 2, "dropout": 0.0, "batch_norm": False}),
     "wide_deep": ("wide_deep", {"mlp": NORMED}),

@@ -110,6 +110,15 @@ def test_own_values_are_those_of_the_file_else_the_defaults(tmp_path: Path) -> N
     assert load(tmp_path, search).own_values() is None
 
 
+def test_a_choice_is_known_by_its_number_however_it_is_written(tmp_path: Path) -> None:
+    space = load(tmp_path, {"model.mlp1.dropout": {"choice": [0, 0.5]}})  # the default is 0.0
+    assert space.own_values() == {"model.mlp1.dropout": 0}
+    assert [space.domains["model.mlp1.dropout"].stored(value) for value in (0.0, 0.5)] == ["0", "0.5"]
+    with pytest.raises(ConfigError, match="a choice is given twice"):
+        domain(choice=[[1], [1.0]])
+    assert not domain(choice=[1, 2]).holds(True)
+
+
 def test_training_takes_no_notice_of_the_section(tmp_path: Path) -> None:
     space = load(tmp_path, {"embedding.dim": {"integer": [2, 4]}})
     run = load_run(tmp_path / "run.yaml")

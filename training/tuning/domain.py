@@ -49,7 +49,7 @@ class Domain(Settings):
         if self.integer is None and (self.step != 1 or self.log):
             raise ValueError("step and log go with integer alone; for numbers that are not whole use log_uniform")
         if self.choice is not None:
-            if len(set(map(_as_text, self.choice))) < len(self.choice):
+            if len(set(map(_numbers_alike, self.choice))) < len(self.choice):
                 raise ValueError("a choice is given twice; leave one out")
             return self
         low, high = self._stretch
@@ -78,7 +78,7 @@ class Domain(Settings):
     def holds(self, value: Any) -> bool:
         """Whether a value is one of those that may be tried."""
         if self.choice is not None:
-            return _as_text(value) in map(_as_text, self.choice)
+            return _numbers_alike(value) in map(_numbers_alike, self.choice)
         if isinstance(value, bool) or not isinstance(value, int if self.integer else int | float):
             return False
         low, high = self._stretch
@@ -94,8 +94,10 @@ class Domain(Settings):
         return trial.suggest_float(key, low, high, log=self.logarithmic)
 
     def stored(self, value: Any) -> Any:
-        """A value as Optuna holds it: choices are json there, for it knows no lists and no mappings."""
-        return value if self.choice is None else _as_text(value)
+        """A value that :meth:`holds`, as Optuna has it: choices are json there, for it knows no lists, no mappings."""
+        if self.choice is None:
+            return value
+        return next(_as_text(some) for some in self.choice if _numbers_alike(some) == _numbers_alike(value))
 
     def read(self, stored: Any) -> Any:
         """The value of which :meth:`stored` was made."""
@@ -110,3 +112,8 @@ class Domain(Settings):
 
 def _as_text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
+
+
+def _numbers_alike(value: Any) -> str:
+    """A value as text in which 1 and 1.0 are the same: yaml tells them apart, settings do not."""
+    return _as_text(json.loads(_as_text(value), parse_int=float))
