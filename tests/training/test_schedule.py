@@ -73,9 +73,7 @@ def test_the_rates_are_those_of_torchs_schedulers(
 
 def test_a_warm_up_longer_than_the_run_is_refused(build_model: BuildModel, make_run: MakeRun) -> None:
     run = settings(make_run, warmup_steps=9, decay="cosine")
-    with pytest.raises(
-        ConfigError, match="warmup_steps 9 are not over in the 9 steps of the run; lower them"
-    ):
+    with pytest.raises(ConfigError, match="warmup_steps 9 are not over in the 9 steps of the run; lower them"):
         Optimizers(build_model(run), run.optimizer, 9)
 
 
