@@ -1,8 +1,11 @@
 """Layers that rankers share."""
 
 __all__ = [
+    "bilinear_fusion",
     "cross_net",
     "factorization_machine",
+    "factorized_block",
+    "feature_gate",
     "feature_generation",
     "field_attention",
     "inner_product",

@@ -3,18 +3,16 @@
 Source: Mao et al. 2023, "FinalMLP: An Enhanced Two-Stream MLP Model for CTR Prediction", AAAI, arXiv 2304.00902: its
 stream-specific feature selection and its stream-level fusion.
 
-Shapes: B batch, D width of all fields, C width of a gate's context, A1 and A2 last widths of the streams, H heads.
+Shapes: B batch, D width of all vectors, C width of a gate's context.
 """
 
-import math
-
-import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from common.settings import Settings
 from features.schema import Schema
-from models.blocks.linear import Linear
+from models.blocks.bilinear_fusion import BilinearFusion
+from models.blocks.feature_gate import FeatureGate
 from models.blocks.mlp import MLP, MLPSettings
 from models.network import Network
 from models.scope import Fields, Scope, all_features
@@ -59,59 +57,6 @@ class FinalMLPSettings(Settings):
                     f"its divisors are {', '.join(map(str, divisors))}"
                 )
         return self
-
-
-class FeatureGate(nn.Module):
-    """Scales every coordinate of the features by 2 sigmoid(MLP(context)).
-
-    Without a context, the constant and the biases start at 0 as published, so that no ReLU opens: what such a gate
-    learns is its output's bias, a factor a coordinate.
-
-    Args:
-        context: Width C of the context; 0 for a learned constant of ``constant`` numbers.
-        constant: Width of that constant.
-        hidden: Widths of the hidden layers.
-        outputs: Width D of the features.
-    """
-
-    def __init__(self, context: int, *, constant: int, hidden: tuple[int, ...], outputs: int) -> None:
-        super().__init__()
-        self.bias = None if context else nn.Parameter(torch.zeros(1, constant))
-        self.mlp = MLP(context or constant, hidden=hidden)
-        self.output = Linear(hidden[-1], outputs)
-
-    def forward(self, features: Tensor, context: Tensor) -> Tensor:
-        """Gate ``[B, D]`` features by their ``[B, C]`` context."""
-        hidden = self.mlp(context if self.bias is None else self.bias)  # [B or 1, h]
-        return 2 * torch.sigmoid(self.output(hidden)) * features
-
-
-class BilinearFusion(nn.Module):
-    """w1 o1 + w2 o2 + biases + the sum over heads of o1_j W_j o2_j.
-
-    Args:
-        first: Width A1 of the first input.
-        second: Width A2 of the second input.
-        heads: Number H of heads; divides both.
-    """
-
-    def __init__(self, first: int, second: int, *, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.linear1 = Linear(first, 1)
-        self.linear2 = Linear(second, 1)
-        self.weight = nn.Parameter(torch.empty(heads, first // heads, second // heads))
-        # Xavier-normal of the flat [H * a1 * a2, 1] parameter of the published code, far smaller than one a head.
-        nn.init.normal_(self.weight, std=math.sqrt(2.0 / (1 + self.weight.numel())))
-
-    def forward(self, o1: Tensor, o2: Tensor) -> Tensor:
-        """Fuse ``[B, A1]`` and ``[B, A2]`` into logits ``[B]``."""
-        o1_BHa = o1.unflatten(1, (self.heads, -1))
-        o2_BHa = o2.unflatten(1, (self.heads, -1))
-        projected_HBa = torch.bmm(o1_BHa.transpose(0, 1), self.weight)  # [H, B, a2]
-        bilinear = (projected_HBa.transpose(0, 1) * o2_BHa).sum((1, 2))  # [B]
-        logits: Tensor = self.linear1(o1).squeeze(1) + self.linear2(o2).squeeze(1) + bilinear
-        return logits
 
 
 class FinalMLP(Network):

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("commands", "common", "evaluation", "features", "kernels", "models", "service", "training")
 _FOLDERS = (*PACKAGES, "benchmarks", "configs", "deploy", "docker", "docs", "requirements", "scripts", "tests", ".ci")
 _MAX_LINES = 450
+_MAX_RANKER_LINES = 120
 # Registries: where packages come from is the user's own configuration. Paths: they hold on one machine only.
 _FORBIDDEN = re.compile(
     r"py[p]i\.org|python[h]osted\.org|download\.py[t]orch\.org|registry\.n[p]mjs\.org|deb\.de[b]ian\.org"
@@ -69,6 +70,12 @@ def test_no_file_is_too_long() -> None:
     lines = {path: len(path.read_bytes().splitlines()) for path in _files() if path.suffix == ".py"}
     assert len(lines) > len(PACKAGES)
     assert {str(path): n for path, n in lines.items() if n > _MAX_LINES} == {}
+
+
+def test_a_ranker_is_a_short_file() -> None:
+    lines = {path.name: len(path.read_bytes().splitlines()) for path in (ROOT / "models" / "rankers").glob("*.py")}
+    assert len(lines) > 10
+    assert {name: n for name, n in lines.items() if n >= _MAX_RANKER_LINES} == {}
 
 
 def test_no_file_names_a_registry_or_a_machine() -> None:

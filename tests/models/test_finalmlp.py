@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from features.datasets.batch import Batch
 from features.encoding.fitted import FittedSchema
-from models.rankers.finalmlp import BilinearFusion, FeatureGate, FinalMLP
+from models.blocks.bilinear_fusion import BilinearFusion
+from models.blocks.feature_gate import FeatureGate
+from models.rankers.finalmlp import FinalMLP
 from tests.models.small import build, vocabulary_schema
 
 MakeBatch = Callable[..., Batch]

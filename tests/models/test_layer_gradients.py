@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.blocks.bilinear_fusion import BilinearFusion
 from models.blocks.cross_net import CrossNet
 from models.blocks.factorization_machine import PairwiseProducts
+from models.blocks.factorized_block import BlockSettings, FactorizedBlock
+from models.blocks.feature_gate import FeatureGate
 from models.blocks.feature_generation import FeatureGeneration, GenerationSettings
 from models.blocks.field_attention import AttentionSettings, FieldAttention
 from models.blocks.inner_product import InnerProduct
-from models.rankers.finalmlp import BilinearFusion, FeatureGate
-from models.rankers.finalnet import BlockSettings, FactorizedBlock, FieldGate
+from models.rankers.finalnet import FieldGate
 from models.rankers.gdcn import GatedCross
 from models.rankers.masknet import MaskBlock, MaskNetSettings
 from models.rankers.qnn import QNNSettings, QuadraticLayer
