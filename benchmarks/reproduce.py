@@ -113,6 +113,8 @@ def write(work: Path, command: str) -> None:
     plexrank(
         "leaderboard", work / "runs", "--reference", PUBLISHED, "--json", found, "--page", reports / f"{stem}.html"
     )  # fmt: skip
+    page = reports / f"{stem}.html"
+    page.write_text(page.read_text().replace(f"{ROOT}/", ""))  # where the checkout lies is nobody's business
     boards = json.loads(found.read_text())["boards"]
     (reports / f"{stem}.md").write_text("\n".join(report(boards, today, command, stem)))
     print(f"Wrote benchmarks/reports/{stem}.md")
@@ -134,6 +136,9 @@ def report(boards: Sequence[dict[str, Any]], today: str, command: str, stem: str
         "below. Means with a 95 % interval (Student's t) over seeds; `diff`: our mean less the published figure.",
         "",
     )
+    done = {entry["name"] for board in boards for entry in board["entries"]}
+    if missing := [name for name in RUN_FILES if name not in done]:
+        yield from (f"Not run yet: {', '.join(missing)}.", "")
     references: list[dict[str, Any]] = yaml.safe_load(PUBLISHED.read_text())["references"]
     for board in boards:
         entries = sorted(board["entries"], key=lambda entry: RUN_FILES.index(entry["name"]))
