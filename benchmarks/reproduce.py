@@ -174,9 +174,15 @@ def _lines(entry: dict[str, Any], references: Sequence[dict[str, Any]]) -> Itera
     for number, reference in enumerate(references):
         difference = auc["mean"] - reference["metrics"]["auc"]
         tolerance = TOLERANCE.get(reference["source"])
-        goal = "" if tolerance is None or number else "reached" if difference >= -tolerance else "missed"
+        goal = "" if tolerance is None or number else _verdict(difference, tolerance)
         figures = ", ".join(f"{value:.6f}" for value in reference["metrics"].values())
         yield f"{'| | | | | | |' if number else ours} {figures} ({reference['source']}) | {difference:+.6f} | {goal} |"
+
+
+def _verdict(difference: float, tolerance: float) -> str:
+    if abs(difference) <= tolerance:
+        return "within"
+    return "above" if difference > 0 else "missed"
 
 
 def _run_line(name: str, run: dict[str, Any]) -> str:
