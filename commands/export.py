@@ -65,16 +65,11 @@ def export(
 
 
 def _rows_of(artifact: "Artifact", data: Path, split: str, rows: int, seed: int) -> "EncodedRows":
-    from common.errors import ArtifactError
     from features.datasets.prepared import PreparedSet
     from training.explanation.sample import sample_rows
 
     prepared = PreparedSet(data)
-    if prepared.fitted.digest != artifact.fitted.digest:
-        raise ArtifactError(
-            f"{data} was prepared with schema {prepared.fitted.digest[:12]}, the artifact reads "
-            f"{artifact.fitted.digest[:12]}: ids would not agree; give the data the model was trained on"
-        )
+    prepared.check_reader("the artifact", artifact.fitted.digest)
     return sample_rows(prepared, split, rows, seed)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from common.errors import ArtifactError, DataError
+from common.errors import DataError
 from features.datasets.prepared import PreparedSet
 from features.encoding.encoded import EncodedRows
 from features.encoding.typed import GROUP, KEEP, LABEL, ROW
@@ -29,11 +29,7 @@ def predictions(artifact: Artifact, prepared: PreparedSet, split: str) -> Iterat
         ArtifactError: The set was prepared with another fitted schema than the artifact's.
         DataError: The split has no rows, or a shard is damaged.
     """
-    if artifact.fitted.digest != prepared.fitted.digest:
-        raise ArtifactError(
-            f"{prepared.folder} was prepared with schema {prepared.fitted.digest[:12]}, the artifact reads "
-            f"{artifact.fitted.digest[:12]}: ids would not agree; give the data the model was trained on"
-        )
+    prepared.check_reader("the artifact", artifact.fitted.digest)
     if not prepared.rows(split):
         raise DataError(f"{prepared.folder} has no {split} rows; choose another --split")
     schema = prepared.fitted.schema

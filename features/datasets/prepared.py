@@ -7,7 +7,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import ValidationError
 
-from common.errors import DataError, did_you_mean
+from common.errors import ArtifactError, DataError, did_you_mean
 from common.settings import Settings
 from features.datasets.shards import Shards
 from features.encoding.fitted import FittedSchema
@@ -94,6 +94,22 @@ class PreparedSet:
             DataError: There is no such split.
         """
         return self._split(split).rows
+
+    def check_reader(self, name: str, schema_digest: str) -> None:
+        """Refuse to be read by an artifact of another schema.
+
+        Args:
+            name: What the reader is called in the message.
+            schema_digest: Of the fitted schema that it reads.
+
+        Raises:
+            ArtifactError: It is another than this set's.
+        """
+        if schema_digest != self.fitted.digest:
+            raise ArtifactError(
+                f"{self.folder} was prepared with schema {self.fitted.digest[:12]}, {name} reads "
+                f"{schema_digest[:12]}: ids would not agree; give the data the model was trained on"
+            )
 
     def reader(self, split: str) -> Shards:
         """A split's shards, to read rows from.

@@ -39,11 +39,7 @@ def read_candidate(name: str, artifact: Path, prepared: PreparedSet) -> Candidat
         ArtifactError: It is missing or damaged, reads rows of another schema, or has no logloss.
     """
     manifest = read_manifest(artifact)
-    if manifest["schema_digest"] != prepared.fitted.digest:
-        raise ArtifactError(
-            f"{prepared.folder} was prepared with schema {prepared.fitted.digest[:12]}, {artifact} reads "
-            f"{manifest['schema_digest'][:12]}: ids would not agree; give the data the model was trained on"
-        )
+    prepared.check_reader(str(artifact), manifest["schema_digest"])
     logloss = manifest["metrics"]["valid"]["metrics"]["logloss"]["value"]
     if logloss is None:
         raise ArtifactError(f"{artifact} has no logloss on its valid split to be compared by; leave it out")
