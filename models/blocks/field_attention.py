@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from common.settings import Settings
+from models.blocks.attention import attend
 from models.blocks.linear import Linear
 
 
@@ -75,16 +76,15 @@ class FieldAttention(nn.Module):
 
     def forward(self, fields: Tensor) -> Tensor:
         """Let fields ``[B, F, d]`` attend to one another: ``[B, F, A]``."""
-        query_BHFa, key_BHFa, value_BHFa = self._projected(fields)
-        dropout = self.settings.dropout if self.training else 0.0
-        if query_BHFa.dtype == torch.bfloat16 and fields.device.type == "cpu":
-            # torch's fused attention is slower than its parts there.
-            attended_BHFa = F.dropout(self._weights(query_BHFa, key_BHFa), dropout) @ value_BHFa
+        projected_BF3Ha = self._projected(fields)
+        if self.training and fields.device.type == "cpu":
+            attended_BFHa = attend(projected_BF3Ha, self.settings.dropout)  # faster than torch's there
         else:
-            attended_BHFa = F.scaled_dot_product_attention(
-                query_BHFa, key_BHFa, value_BHFa, dropout_p=dropout, scale=1.0
-            )
-        x = attended_BHFa.transpose(1, 2).flatten(2)  # [B, F, A]
+            dropout = self.settings.dropout if self.training else 0.0
+            query, key, value = projected_BF3Ha.permute(2, 0, 3, 1, 4)
+            attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=1.0)  # [B, H, F, a]
+            attended_BFHa = attended.transpose(1, 2)
+        x = attended_BFHa.flatten(2)  # [B, F, A]
         if self.residual is not None:
             x = x + self._activated(self.residual(fields))
         elif self.settings.residual == "identity":
@@ -96,22 +96,20 @@ class FieldAttention(nn.Module):
 
     def attention(self, fields: Tensor) -> Tensor:
         """The attention weights of fields ``[B, F, d]``: ``[B, H, F, F]``, each row's sum over the last axis 1."""
-        query_BHFa, key_BHFa, _ = self._projected(fields)
-        return self._weights(query_BHFa, key_BHFa)
+        query, key, _ = self._projected(fields).permute(2, 0, 3, 1, 4)  # [B, H, F, a]
+        return torch.softmax(query @ key.transpose(2, 3), dim=3)
 
-    def _projected(self, fields: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, scaled, keys and values ``[B, H, F, a]``."""
-        bias = None if self.query.bias is None else self.query.bias * self._scale
-        query = F.linear(fields, self.query.weight * self._scale, bias)  # fewer to scale than its outputs
-        query_BHFa, key_BHFa, value_BHFa = (
-            self._activated(x).unflatten(2, (self.settings.heads, -1)).transpose(1, 2)
-            for x in (query, self.key(fields), self.value(fields))
-        )
-        return query_BHFa, key_BHFa, value_BHFa
-
-    def _weights(self, query_BHFa: Tensor, key_BHFa: Tensor) -> Tensor:
-        """Attention weights ``[B, H, F, F]``; in bf16 too, the softmax adds up in float32."""
-        return torch.softmax(query_BHFa @ key_BHFa.transpose(2, 3), dim=3)
+    def _projected(self, fields: Tensor) -> Tensor:
+        """Queries, scaled, keys and values ``[B, F, 3, H, a]``: one product, as their inputs are the same."""
+        layers = (self.query, self.key, self.value)
+        weights = [layer.weight for layer in layers]
+        weights[0] = weights[0] * self._scale  # fewer to scale than its outputs
+        bias = None
+        if self.query.bias is not None:
+            biases = [layer.bias for layer in layers]
+            bias = torch.cat([biases[0] * self._scale, *biases[1:]])
+        projected_BFA = self._activated(F.linear(fields, torch.cat(weights), bias))  # 3 A wide
+        return projected_BFA.view(*projected_BFA.shape[:2], 3, self.settings.heads, -1)
 
     def _activated(self, x: Tensor) -> Tensor:
         return x.relu() if self.settings.activation else x

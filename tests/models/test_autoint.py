@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from features.datasets.batch import Batch
 from features.encoding.fitted import FittedSchema
+from models.blocks.attention import attend
 from models.blocks.field_attention import AttentionSettings, FieldAttention
 from models.rankers.autoint import AutoInt
 from tests.models.small import build, vocabulary_schema
@@ -185,3 +186,28 @@ def test_attention_in_bf16_is_that_of_fp32_but_for_rounding() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         rounded = layer(vectors)
     torch.testing.assert_close(rounded.float(), layer(vectors), rtol=0.05, atol=0.05)
+
+
+def test_attention_with_a_backward_pass_of_its_own_is_torchs() -> None:
+    projected = torch.randn(4, 5, 3, 2, 6, dtype=torch.float64, requires_grad=True)
+    query, key, value = projected.permute(2, 0, 3, 1, 4)
+    expected = nn.functional.scaled_dot_product_attention(query, key, value, scale=1.0).transpose(1, 2)
+    torch.testing.assert_close(attend(projected, 0.0), expected)
+
+
+def test_its_dropout_takes_weights_and_their_gradients() -> None:
+    """Of a given draw it is linear in the values, so gradient times values is the output times its gradient."""
+    projected = torch.randn(4, 5, 3, 2, 6, dtype=torch.float64, requires_grad=True)
+    torch.manual_seed(3)
+    attended = attend(projected, 0.5)
+    assert not torch.allclose(attended, attend(projected, 0.0))
+    outer = torch.randn_like(attended)
+    (gradient,) = torch.autograd.grad(attended, projected, outer)
+    values = projected[:, :, 2]
+    torch.testing.assert_close((gradient[:, :, 2] * values).sum(), (attended * outer).sum())
+
+    def drawn_alike(x: Tensor) -> Tensor:
+        torch.manual_seed(3)
+        return attend(x, 0.5)
+
+    assert torch.autograd.gradcheck(drawn_alike, projected)

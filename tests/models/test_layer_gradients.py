@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.blocks.attention import attend
 from models.blocks.bilinear_fusion import BilinearFusion
 from models.blocks.cross_net import CrossNet
 from models.blocks.factorization_machine import PairwiseProducts
@@ -26,6 +27,7 @@ GENERATION = GenerationSettings(channels=(2, 2), kernel=3, recombined=2, batch_n
 
 # What it takes: the shapes of its inputs.
 LAYERS: dict[str, tuple[Callable[[], Callable[..., Tensor]], list[tuple[int, ...]]]] = {
+    "attend": (lambda: lambda x: attend(x, 0.0), [(2, 3, 3, 2, 2)]),
     "attention": (lambda: FieldAttention(4, ATTENTION), [(3, 3, 4)]),
     "attention of the authors": (lambda: FieldAttention(4, AUTHORS_ATTENTION), [(3, 3, 4)]),
     "bilinear fusion": (lambda: BilinearFusion(4, 6, heads=2), [(3, 4), (3, 6)]),
