@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-aten = torch.ops.aten
+from models.blocks.dropout import keep_mask
 
 
 def attend(projected_BF3Ha: Tensor, dropout: float) -> Tensor:
@@ -39,9 +39,9 @@ class _Attention(torch.autograd.Function):
         scores = torch.bmm(query, key.transpose(1, 2))  # [B H, F, F]
         # The softmax of bf16 is slower than that of float32 and the two conversions.
         weights = torch.softmax(scores.to(torch.promote_types(scores.dtype, torch.float32)), 2).to(scores.dtype)
-        kept, mask = torch.native_dropout(weights, dropout, train=True) if dropout else (weights, None)
+        mask, ctx.scale = keep_mask(weights, dropout) if dropout else (None, 1.0)
+        kept = weights if mask is None else weights * mask * ctx.scale
         ctx.save_for_backward(projected, weights, kept, mask)
-        ctx.dropout = dropout
         return torch.bmm(kept, value).view(rows, heads, fields, width).transpose(1, 2)
 
     @staticmethod
@@ -52,8 +52,8 @@ class _Attention(torch.autograd.Function):
         gradient = gradients[0].transpose(1, 2).reshape(rows * heads, fields, width)
         of_weights = torch.bmm(gradient, value.transpose(1, 2))  # [B H, F, F]
         if mask is not None:
-            of_weights = aten.native_dropout_backward(of_weights, mask, 1 / (1 - ctx.dropout))
-        of_scores = aten._softmax_backward_data(of_weights, weights, 2, weights.dtype)
+            of_weights = of_weights * mask * ctx.scale
+        of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, 2, weights.dtype)
         result = torch.empty_like(projected)
         torch.bmm(of_scores, key, out=result[0])
         torch.bmm(of_scores.transpose(1, 2), query, out=result[1])

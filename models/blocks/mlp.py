@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from common.settings import Settings
+from models.blocks.dropout import Dropout
 from models.blocks.linear import Linear
 
 
@@ -45,7 +46,7 @@ class MLP(nn.Sequential):
                 layers.append(nn.BatchNorm1d(after))
             layers.append(nn.ReLU())
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
         super().__init__(*layers)
 
     def forward(self, x: Tensor) -> Tensor:

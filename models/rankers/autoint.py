@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from common.settings import Settings
 from features.schema import Schema
+from models.blocks.dropout import Dropout
 from models.blocks.field_attention import AttentionSettings, FieldAttention
 from models.blocks.linear import Linear
 from models.blocks.logit_mlp import LogitMLP
@@ -61,7 +62,7 @@ class AutoInt(Network):
         attention = settings.attention
         widths = [self._width] + [attention.width] * attention.layers
         self._heads = attention.heads
-        self.dropout = nn.Dropout(settings.embedding_dropout)
+        self.dropout = Dropout(settings.embedding_dropout)
         self.layers = nn.ModuleList(FieldAttention(width, attention) for width in widths[:-1])
         self.output = Linear(vectors.count * widths[-1], 1)
         self.mlp = None if settings.mlp is None else LogitMLP(vectors.width, settings.mlp)

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from common.settings import Settings
+from models.blocks.dropout import Dropout
 from models.blocks.linear import Linear
 from models.blocks.logit_mlp import LogitMLP
 from models.blocks.mlp import MLPSettings
@@ -60,7 +61,7 @@ class MaskBlock(nn.Module):
         self.mask = nn.Sequential(Linear(vectors, hidden), nn.ReLU(), Linear(hidden, inputs))
         self.hidden = Linear(inputs, settings.block_width, bias=False)
         self.norm = nn.LayerNorm(settings.block_width) if settings.block_norm else nn.Identity()
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, vectors: Tensor, inputs: Tensor) -> Tensor:
         """Mask ``[B, I]`` by vectors ``[B, D]``: ``[B, K]``."""

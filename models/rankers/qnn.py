@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from common.settings import Settings
+from models.blocks.dropout import Dropout
 from models.blocks.linear import Linear
 from models.network import Network
 from models.scope import Fields
@@ -46,7 +47,7 @@ class QuadraticLayer(nn.Module):
         self._rows = settings.rows
         self.linear = Linear(width, settings.rows * width)
         self.norm = nn.BatchNorm1d(settings.rows * width) if settings.batch_norm else nn.Identity()
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[B, D]`` to ``[B, D]``."""
