@@ -1,8 +1,10 @@
 """Layers that rankers share."""
 
 __all__ = [
+    "attention",
     "bilinear_fusion",
     "cross_net",
+    "dropout",
     "factorization_machine",
     "factorized_block",
     "feature_gate",
