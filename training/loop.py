@@ -74,12 +74,13 @@ def train(
 
     Raises:
         ConfigError: The settings do not fit the data or the machine, or the artifact exists.
-        DataError: The prepared set is damaged, or the loss stops being finite.
+        DataError: The prepared set is damaged, its valid rows cannot judge an epoch, or the loss stops being finite.
         KeyboardInterrupt: Ctrl-C before the first epoch was over, when there is nothing to keep.
     """
     target = settings.output / "artifact"
     refuse_existing(target, overwrite=overwrite)
     prepared = PreparedSet(settings.data)
+    check_judge(prepared, settings.training)
     torch.use_deterministic_algorithms(True)
     # Filling memory before it is written costs time and changes no result.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -137,6 +138,20 @@ def train(
 
             on_first(complete)
         return Outcome(target, run.plateau.best_epoch, epochs, interrupt.requested, reports)
+
+
+def check_judge(prepared: PreparedSet, loop: LoopSettings) -> None:
+    """Refuse a prepared set whose valid rows cannot judge an epoch, before the first.
+
+    Raises:
+        DataError: The AUC is monitored, and all valid rows have one label.
+    """
+    split = prepared.document.splits.get("valid")
+    if "auc" in loop.monitor and split is not None and split.rows and split.positives in (0, split.rows):
+        raise DataError(
+            f"the valid split of {prepared.folder} cannot judge by auc: all its {split.rows:,} rows have label "
+            f"{int(split.positives > 0)}; prepare one with both labels, or set training.monitor to logloss"
+        )
 
 
 class _Run:
@@ -317,9 +332,6 @@ def _report(model: Ranker, feed: Feed) -> Report:
 def _monitored(report: Report, loop: LoopSettings) -> float:
     """What an epoch is judged by; more is better."""
     values: dict[str, Any] = {metric.name: metric for metric in report.metrics}
-    for name in loop.monitor.split("-"):
-        if values[name].value is None:
-            raise DataError(f"the valid split cannot judge by {name}: {values[name].reason}; mend the split")
     auc, logloss = values["auc"].value, values["logloss"].value
     monitored: float = {"auc": auc, "logloss": -logloss}.get(loop.monitor, (auc or 0.0) - logloss)
     return monitored

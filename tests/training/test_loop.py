@@ -157,9 +157,11 @@ def test_a_set_that_cannot_judge_is_refused(make_run: MakeRun, tmp_path: Path) -
     one_class.write_parquet(tmp_path / "zero.parquet")
     inputs = Inputs([str(tmp_path / "log.parquet")], valid=[str(tmp_path / "zero.parquet")])
     prepare(schema, inputs, tmp_path / "one_class")
-    with pytest.raises(DataError, match="the valid split cannot judge by auc"):
+    with pytest.raises(DataError, match="cannot judge by auc: all its 500 rows have label 0"):
         train(make_run(data=str(tmp_path / "one_class")))
     assert not make_run().output.exists() or not list(make_run().output.iterdir())
+    by_logloss = make_run(data=str(tmp_path / "one_class"), training={"monitor": "logloss", "epochs": 1})
+    assert train(by_logloss).epochs == 1
 
 
 def test_a_diverging_run_says_so_and_leaves_no_artifact(make_run: MakeRun) -> None:

@@ -183,6 +183,17 @@ def test_a_damaged_journal_is_told(copied: tuple[Path, Space, Search]) -> None:
         tune(space, folder, Watched(), trials=4)
 
 
+def test_valid_rows_of_one_label_are_refused_before_any_trial(no_test: Path, tmp_path: Path) -> None:
+    shutil.copytree(no_test, tmp_path / "prepared")
+    path = tmp_path / "prepared" / "prepared.json"
+    document = json.loads(path.read_text())
+    document["splits"]["valid"]["positives"] = 0
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"cannot judge by auc: all its .* rows have label 0"):
+        tune(make_space(tmp_path, tmp_path / "prepared"), tmp_path / "search", Watched(), trials=2)
+    assert not (tmp_path / "search").exists()
+
+
 def test_another_search_is_refused(copied: tuple[Path, Space, Search], no_test: Path, tmp_path: Path) -> None:
     folder, space_of_it, found = copied
     write_log(tmp_path / "log.parquet", 700, seed=1)

@@ -25,6 +25,7 @@ from common.files import sha256_json, write_text
 from evaluation.search.search import Axis, Search
 from evaluation.search.trial import Trial
 from features.datasets.prepared import PreparedSet
+from training.loop import check_judge
 from training.ranks import launched
 from training.tuning.space import Space
 from training.tuning.study import Pruner, Study, opened
@@ -80,11 +81,12 @@ def tune(
     Raises:
         ConfigError: The folder holds another search, or the first trial does not fit the data or the machine: then
             nothing is left.
-        DataError: The prepared set or the search's journal is damaged.
+        DataError: The prepared set or the search's journal is damaged, or its valid rows cannot judge a trial.
     """
     if launched():
         raise ConfigError("a search starts its own processes; run plexrank tune without torchrun and give --workers")
     prepared = PreparedSet(space.settings.data)
+    check_judge(prepared, space.settings.training)
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     identity = _identity(space, prepared)
     with (
