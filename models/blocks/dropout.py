@@ -4,6 +4,9 @@ Source: Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Network
 
 On a CPU torch draws a number at a time, 10 ns and more each, which can take longer than the rest of a perceptron. Here
 a draw of 64 bits serves four numbers; a rate is therefore a multiple of 2^-16 there.
+
+A layer that drops what a ReLU gives out drops before it: as no number is scaled below 0, that is the same, and the
+compiled backward pass reads the sign of what is kept anyway, not of a mask of its own (benchmarks/blocks).
 """
 
 import torch

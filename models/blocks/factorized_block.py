@@ -57,7 +57,7 @@ class FactorizedBlock(nn.Module):
         norm = nn.BatchNorm1d if settings.batch_norm else nn.Identity
         active = nn.ReLU if settings.activation == "relu" else nn.Identity
         self.after = nn.ModuleList(
-            nn.Sequential(norm(after), active(), Dropout(settings.dropout)) for _, after in widths
+            nn.Sequential(norm(after), Dropout(settings.dropout), active()) for _, after in widths
         )
         self.output = Linear(settings.hidden[-1], 1)
 

@@ -29,7 +29,9 @@ class MLPSettings(Settings):
 
 
 class MLP(nn.Sequential):
-    """Hidden layers of Linear, BatchNorm, ReLU, Dropout, in that order, and no output layer.
+    """Hidden layers of Linear, BatchNorm, ReLU, Dropout, and no output layer.
+
+    The dropout is computed before the ReLU, which makes no difference but of speed (:mod:`models.blocks.dropout`).
 
     Args:
         inputs: Width I of the input.
@@ -44,9 +46,9 @@ class MLP(nn.Sequential):
             layers.append(Linear(before, after))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(after))
-            layers.append(nn.ReLU())
             if dropout:
                 layers.append(Dropout(dropout))
+            layers.append(nn.ReLU())
         super().__init__(*layers)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -84,9 +84,8 @@ class AutoInt(Network):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _in_blocks(self, x: Tensor) -> Tensor:
-        """Interact as many rows at a time as leave a CPU's cache room; compiled, these small products are no faster."""
-        rows = max(1, _BLOCK // max(1, self._heads * x.shape[1] ** 2))
-        return torch.cat([self._interact(block) for block in x.split(rows)])
+        """Interact block by block; compiled, these small products are slower (benchmarks/blocks)."""
+        return torch.cat([self._interact(block) for block in x.split(block_rows(self._heads, x.shape[1]))])
 
     def attention(self, vectors: Tensor, *weights: Tensor) -> Tensor:
         """How much each field attends to each: ``[B, L, H, F, F]``, the last axis the fields attended to, its sum 1."""
@@ -96,3 +95,8 @@ class AutoInt(Network):
             weights_BHFF.append(layer.attention(x))
             x = layer(x)
         return torch.stack(weights_BHFF, 1)
+
+
+def block_rows(heads: int, fields: int) -> int:
+    """Rows whose attention weights, all heads', leave a CPU's cache room."""
+    return max(1, _BLOCK // max(1, heads * fields**2))

@@ -65,7 +65,7 @@ class MaskBlock(nn.Module):
 
     def forward(self, vectors: Tensor, inputs: Tensor) -> Tensor:
         """Mask ``[B, I]`` by vectors ``[B, D]``: ``[B, K]``."""
-        masked: Tensor = self.dropout(self.norm(self.hidden(self.mask(vectors) * inputs)).relu())
+        masked: Tensor = self.dropout(self.norm(self.hidden(self.mask(vectors) * inputs))).relu()
         return masked
 
 

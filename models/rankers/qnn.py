@@ -51,7 +51,7 @@ class QuadraticLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[B, D]`` to ``[B, D]``."""
-        factors: Tensor = self.dropout(self.norm(self.linear(x)).relu())  # [B, R D]
+        factors: Tensor = self.dropout(self.norm(self.linear(x))).relu()  # [B, R D]
         crossed: Tensor = x + x * factors.unflatten(1, (self._rows, -1)).sum(1)
         return crossed
 

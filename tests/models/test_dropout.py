@@ -42,6 +42,14 @@ def test_it_drops_in_training_only_and_nothing_at_rate_zero() -> None:
     assert torch.equal(Dropout(0.0)(x), x)
 
 
+def test_a_relu_may_stand_before_or_behind() -> None:
+    x = torch.randn(200)
+    torch.manual_seed(3)
+    behind = dropout(x.relu(), 0.5)
+    torch.manual_seed(3)
+    torch.testing.assert_close(dropout(x, 0.5).relu(), behind)
+
+
 def test_a_rate_of_nearly_one_stays_finite() -> None:
     assert bool(dropout(torch.ones(1000), 1 - 1e-9).isfinite().all())
 
