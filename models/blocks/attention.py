@@ -15,6 +15,8 @@ from torch import Tensor
 
 from models.blocks.dropout import keep_mask
 
+_FEW = 32  # positions; over fewer, torch's softmax takes the numbers one at a time
+
 
 def attend(projected_BF3Ha: Tensor, dropout: float) -> Tensor:
     """Attend with queries to keys, and sum values.
@@ -37,8 +39,7 @@ class _Attention(torch.autograd.Function):
         projected = projected_BF3Ha.permute(2, 0, 3, 1, 4).reshape(3, rows * heads, fields, width)
         query, key, value = projected
         scores = torch.bmm(query, key.transpose(1, 2))  # [B H, F, F]
-        # The softmax of bf16 is slower than that of float32 and the two conversions.
-        weights = torch.softmax(scores.to(torch.promote_types(scores.dtype, torch.float32)), 2).to(scores.dtype)
+        weights = _softmax(scores)
         mask, ctx.scale = keep_mask(weights, dropout) if dropout else (None, 1.0)
         kept = weights if mask is None else weights * mask * ctx.scale
         ctx.save_for_backward(projected, weights, kept, mask)
@@ -53,9 +54,31 @@ class _Attention(torch.autograd.Function):
         of_weights = torch.bmm(gradient, value.transpose(1, 2))  # [B H, F, F]
         if mask is not None:
             of_weights = of_weights * mask * ctx.scale
-        of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, 2, weights.dtype)
+        of_scores = _softmax_gradient(of_weights, weights)
         result = torch.empty_like(projected)
         torch.bmm(of_scores, key, out=result[0])
         torch.bmm(of_scores.transpose(1, 2), query, out=result[1])
         torch.bmm(kept.transpose(1, 2), gradient, out=result[2])
         return result.view(3, rows, heads, fields, width).permute(1, 3, 0, 2, 4), None
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last axis, in float32 at least: that of bf16 is slower than this and both conversions."""
+    wide = scores.to(_wide(scores))
+    if scores.shape[-1] >= _FEW:
+        return torch.softmax(wide, -1).to(scores.dtype)
+    powers = (wide - wide.amax(-1, keepdim=True)).exp_()
+    return powers.div_(powers.sum(-1, keepdim=True)).to(scores.dtype)
+
+
+def _softmax_gradient(of_weights: Tensor, weights: Tensor) -> Tensor:
+    """The gradient of a softmax's input from that of its output ``weights``."""
+    if weights.shape[-1] >= _FEW:
+        gradient: Tensor = torch.ops.aten._softmax_backward_data(of_weights, weights, weights.ndim - 1, weights.dtype)
+        return gradient
+    products = weights.to(_wide(weights)) * of_weights
+    return products.sub_(weights * products.sum(-1, keepdim=True)).to(weights.dtype)
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)

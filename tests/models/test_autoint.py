@@ -188,11 +188,19 @@ def test_attention_in_bf16_is_that_of_fp32_but_for_rounding() -> None:
     torch.testing.assert_close(rounded.float(), layer(vectors), rtol=0.05, atol=0.05)
 
 
-def test_attention_with_a_backward_pass_of_its_own_is_torchs() -> None:
-    projected = torch.randn(4, 5, 3, 2, 6, dtype=torch.float64, requires_grad=True)
-    query, key, value = projected.permute(2, 0, 3, 1, 4)
-    expected = nn.functional.scaled_dot_product_attention(query, key, value, scale=1.0).transpose(1, 2)
-    torch.testing.assert_close(attend(projected, 0.0), expected)
+@pytest.mark.parametrize("positions", [1, 5, 40])
+def test_attention_with_a_backward_pass_of_its_own_is_torchs(positions: int) -> None:
+    """Over few positions and over many; scores beyond what an exponential holds."""
+    projected = 20 * torch.randn(4, positions, 3, 2, 6, dtype=torch.float64)
+    outer = torch.randn(4, positions, 2, 6, dtype=torch.float64)
+    results = []
+    for own in (False, True):
+        x = projected.clone().requires_grad_()
+        query, key, value = x.permute(2, 0, 3, 1, 4)
+        torchs = nn.functional.scaled_dot_product_attention(query, key, value, scale=1.0).transpose(1, 2)
+        attended = attend(x, 0.0) if own else torchs
+        results.append((attended, *torch.autograd.grad(attended, x, outer)))
+    torch.testing.assert_close(results[1], results[0])
 
 
 def test_its_dropout_takes_weights_and_their_gradients() -> None:
