@@ -155,6 +155,19 @@ def test_it_goes_on_after_ctrl_c_and_after_a_kill(plexrank: Plexrank) -> None:
     assert len(came_to("broken")) == 8
 
 
+@pytest.mark.slow
+def test_a_worker_that_compiled_leaves_nothing_behind() -> None:
+    """Its compiler holds a semaphore, which Python says of at the very end."""
+    write_run(machine={"compile": True}, training={**RUN["training"], "epochs": 1})
+    command = ["tune", "--config", "run.yaml", "--output", "search", "--trials", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "commands.main", *command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "leaked" not in done.stderr
+
+
 @contextlib.contextmanager
 def interrupted_after(command: list[str], *, trials: int) -> Iterator[subprocess.Popen[str]]:
     """A search by a process of its own, once some trials more are over."""

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
 _THREADS = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")
+_FAREWELL = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Worker:
     def begin(self, settings: RunSettings) -> None:
         """Let it train a run."""
         self._since = time.monotonic()
+        self._training = True
         self._tell(settings)
 
     def go_on(self, wanted: bool) -> None:
@@ -86,6 +89,7 @@ class Worker:
         """What it says, once its pipe is ready. A process that has died is replaced."""
         try:
             said: Judged | Ended = self._pipe.recv()
+            self._training = isinstance(said, Judged)
             return said
         except (EOFError, ConnectionError):
             self._process.join()
@@ -98,10 +102,13 @@ class Worker:
             )
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it does; it gets time to give back what it holds of the machine."""
+        self._pipe.close()  # which ends one that waits
+        if self._training:
+            self._process.terminate()
+        self._process.join(_FAREWELL)
         self._process.kill()
         self._process.join()
-        self._pipe.close()
 
     def _tell(self, something: RunSettings | bool) -> None:
         with contextlib.suppress(ConnectionError):  # it has died: that is heard next
@@ -125,7 +132,7 @@ class Worker:
                 del os.environ[name]
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        self._process = process
+        self._process, self._training = process, False
 
 
 class _PrunedError(Exception):
@@ -159,6 +166,7 @@ def _work(pipe: Connection, place: int) -> None:
     import torch
 
     threading.Thread(target=_end_with_search, daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exit, so that semaphores are given back
     os.environ["LOCAL_RANK"] = str(place % max(1, torch.cuda.device_count()))
     with contextlib.suppress(EOFError, ConnectionError):  # the search has ended
         while True:
