@@ -48,7 +48,7 @@ NOTES = {
     "ml1m_attributes": (
         "Six fields. The published task has the time of the rating as a seventh; in this copy of the data a missing",
         "time tells the label, so it is left out, and the published figure is not of the same task. AutoInt's recipe",
-        "is its authors'; the other networks are settings of ours in the same loop.",
+        "is its authors'; the other networks are settings of ours, in the same loop but for FGCNN's.",
     ),
     "ml1m": ("The table and the loop are FCN's, the networks settings of ours, untuned; the rows are drawn anew.",),
 }
