@@ -148,6 +148,7 @@ def report(boards: Sequence[dict[str, Any]], today: str, command: str, stem: str
         "Epochs are chosen on the validation rows, and nothing at all on the test rows. Every run of the seeds stands",
         "below. Means with a 95 % interval (Student's t) over seeds; `diff`: our mean less the published figure. A run",
         "file that names no precision trains in what the machine multiplies best: here bf16, scored in float32.",
+        "Samples/s are those of a run as it went, other work beside it: they compare no models.",
         "",
     )
     done = {entry["name"] for board in boards for entry in board["entries"]}
