@@ -28,7 +28,7 @@ def every_kind() -> FittedSchema:
 
 
 def undropped(settings: Any) -> Any:
-    """Settings without dropout, which draws otherwise where it is compiled."""
+    """Settings without dropout, whose draws tests/models/test_dropout.py compares."""
     if not isinstance(settings, dict):
         return settings
     return {key: 0.0 if key.endswith("dropout") else undropped(value) for key, value in settings.items()}
