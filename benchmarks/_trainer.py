@@ -23,6 +23,7 @@ from models.ranker import parameter_count
 from training.build import build
 from training.machine import Machine
 from training.optimizers import Optimizers
+from training.process import prepare_process
 from training.run import RunSettings
 from training.step import TrainingStep
 
@@ -52,12 +53,11 @@ _GROUPS = (
 
 
 def main() -> None:
+    prepare_process()
     options = json.loads(sys.argv[1])
     settings = validate(RunSettings, options["run"], source="run", error=ConfigError)
     prepared = PreparedSet(settings.data)
     torch.manual_seed(settings.seed)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     size = settings.training.batch_size
     feed = Feed(
         ClickDataset(

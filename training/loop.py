@@ -25,6 +25,7 @@ from training.checkpoint import Checkpoints, resume_feed
 from training.machine import Machine
 from training.optimizers import Optimizers
 from training.plateau import Plateau
+from training.process import prepare_process
 from training.ranks import on_first, rank, ranks, summed, world_size
 from training.records import Epoch, Observer, Start
 from training.run import LoopSettings, RunSettings
@@ -77,13 +78,11 @@ def train(
         DataError: The prepared set is damaged, its valid rows cannot judge an epoch, or the loss stops being finite.
         KeyboardInterrupt: Ctrl-C before the first epoch was over, when there is nothing to keep.
     """
+    prepare_process()
     target = settings.output / "artifact"
     refuse_existing(target, overwrite=overwrite)
     prepared = PreparedSet(settings.data)
     check_judge(prepared, settings.training)
-    torch.use_deterministic_algorithms(True)
-    # Filling memory before it is written costs time and changes no result.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     with ranks(settings.machine.place()) as device:
         loop = settings.training
         feed = _feed(
