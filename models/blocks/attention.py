@@ -3,7 +3,7 @@
 Source: Vaswani et al. 2017, "Attention Is All You Need", NIPS, arXiv 1706.03762: equation 1, unscaled.
 
 A CPU spends much of attention over few positions on copies between layouts and on sums of gradients. Here queries,
-keys and values go to their heads in one copy together, and their gradients come back in one.
+keys and values go to their heads in one copy together; a head's output and its gradients are written where they belong.
 
 Shapes: B batch, F positions, H heads, a width of a head.
 """
@@ -26,7 +26,7 @@ def attend(projected_BF3Ha: Tensor, dropout: float) -> Tensor:
         dropout: Share of attention weights dropped.
 
     Returns:
-        ``[B, F, H, a]``: a view of ``[B, H, F, a]``.
+        ``[B, F, H, a]``.
     """
     attended: Tensor = _Attention.apply(projected_BF3Ha, dropout)  # type: ignore[no-untyped-call]
     return attended
@@ -36,30 +36,36 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected_BF3Ha: Tensor, dropout: float) -> Tensor:
         rows, fields, _, heads, width = ctx.shape = projected_BF3Ha.shape
-        projected = projected_BF3Ha.permute(2, 0, 3, 1, 4).reshape(3, rows * heads, fields, width)
+        projected = projected_BF3Ha.permute(2, 3, 0, 1, 4).contiguous()  # [3, H, B, F, a]
         query, key, value = projected
-        scores = torch.bmm(query, key.transpose(1, 2))  # [B H, F, F]
+        scores = torch.bmm(query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2))  # [H B, F, F]
         weights = _softmax(scores)
         mask, ctx.scale = keep_mask(weights, dropout) if dropout else (None, 1.0)
         kept = weights if mask is None else weights * mask * ctx.scale
         ctx.save_for_backward(projected, weights, kept, mask)
-        return torch.bmm(kept, value).view(rows, heads, fields, width).transpose(1, 2)
+        attended = projected_BF3Ha.new_empty(rows, fields, heads, width)
+        for head, of_head in enumerate(kept.unflatten(0, (heads, rows))):
+            torch.bmm(of_head, value[head], out=attended[:, :, head])
+        return attended
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         projected, weights, kept, mask = ctx.saved_tensors
-        rows, fields, _, heads, width = ctx.shape
+        rows, _, _, heads, _ = ctx.shape
         query, key, value = projected
-        gradient = gradients[0].transpose(1, 2).reshape(rows * heads, fields, width)
-        of_weights = torch.bmm(gradient, value.transpose(1, 2))  # [B H, F, F]
+        gradient = gradients[0].permute(2, 0, 1, 3).contiguous()  # [H, B, F, a]
+        of_weights = torch.bmm(gradient.flatten(0, 1), value.flatten(0, 1).transpose(1, 2))  # [H B, F, F]
         if mask is not None:
             of_weights = of_weights * mask * ctx.scale
-        of_scores = _softmax_gradient(of_weights, weights)
-        result = torch.empty_like(projected)
-        torch.bmm(of_scores, key, out=result[0])
-        torch.bmm(of_scores.transpose(1, 2), query, out=result[1])
-        torch.bmm(kept.transpose(1, 2), gradient, out=result[2])
-        return result.view(3, rows, heads, fields, width).permute(1, 3, 0, 2, 4), None
+        of_scores = _softmax_gradient(of_weights, weights).unflatten(0, (heads, rows))
+        kept = kept.unflatten(0, (heads, rows))
+        result = gradient.new_empty(ctx.shape)
+        for head in range(heads):
+            of_query, of_key, of_value = result[:, :, :, head].unbind(2)
+            torch.bmm(of_scores[head], key[head], out=of_query)
+            torch.bmm(of_scores[head].transpose(1, 2), query[head], out=of_key)
+            torch.bmm(kept[head].transpose(1, 2), gradient[head], out=of_value)
+        return result, None
 
 
 def _softmax(scores: Tensor) -> Tensor:
