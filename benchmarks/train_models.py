@@ -196,7 +196,7 @@ def report(results: dict[str, dict[str, list[dict[str, Any]]]], options: argpars
             ratios = {peer: speed(runs) / speed(found[peer]) for peer in ("FuxiCTR", "DeepCTR-Torch") if peer in found}
             ours = side in MACHINES
             each = ", ".join(f"{run['samples_per_second']:,.0f}" for run in runs)
-            cells = [f"{ratios[p]:.1f}" if ours and p in ratios else "" for p in ("FuxiCTR", "DeepCTR-Torch")]
+            cells = [f"{ratios[p]:.2f}" if ours and p in ratios else "" for p in ("FuxiCTR", "DeepCTR-Torch")]
             goal, verdict = RANKERS[name].goal, ""
             if goal is not None and side == "compiled bf16" and "FuxiCTR" in ratios:
                 verdict = f"{goal:g}: {'reached' if ratios['FuxiCTR'] >= goal else 'missed'}"
