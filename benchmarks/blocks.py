@@ -20,6 +20,7 @@ from benchmarks import _report
 from models.blocks.field_attention import AttentionSettings, FieldAttention
 from models.blocks.mlp import MLP
 from models.rankers import autoint
+from training.process import prepare_process
 
 BATCH, FIELDS, DIM = 4096, 39, 10
 PRECISIONS = {"float32": False, "bf16": True}
@@ -30,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15, help="passes of each side")
     options = parser.parse_args()
+    prepare_process()
     lines = [
         f"Forward and backward pass of a batch of {BATCH:,}, the median of {options.rounds} passes; the sides in turn,",
         "in one process, three passes left out. The ratio is to the first side.",
