@@ -14,6 +14,7 @@ __all__ = [
     "optimizers",
     "plateau",
     "predictions",
+    "process",
     "program",
     "ranks",
     "records",
