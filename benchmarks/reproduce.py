@@ -110,11 +110,20 @@ def prepare(name: str, data: Path, work: Path) -> None:
 def train(name: str, seed: int, work: Path, *, folder: str = "runs", sets: Sequence[str] = ()) -> Path:
     """Train a seed of a run file, some settings replaced, unless it is done; returns the run's folder."""
     output = work / folder / f"{name}_{seed}"
-    if not (output / "artifact").exists():
+    if not _finished(output):
         sets = (f"data={work / f'{_set(name)}-prepared'}", f"output={output}", f"seed={seed}", *sets)
-        plexrank("train", "--config", _config(name), *(x for s in sets for x in ("--set", s)), quiet=True)
+        changed = [x for s in sets for x in ("--set", s)]
+        plexrank("train", "--config", _config(name), *changed, "--overwrite", quiet=True)
+        if not _finished(output):
+            raise SystemExit(f"{name}, seed {seed}: was interrupted; it will be trained again")
         print(f"{name}, seed {seed}: done", flush=True)
     return output
+
+
+def _finished(output: Path) -> bool:
+    """Whether a run was trained to its end; Ctrl-C leaves an artifact too, of the epochs so far."""
+    manifest = output / "artifact" / "manifest.json"
+    return manifest.exists() and not json.loads(manifest.read_text())["provenance"]["interrupted"]
 
 
 def write(work: Path, command: str) -> None:
