@@ -2,8 +2,9 @@
 
     python -m benchmarks.reproduce --data ../shared/data
 
-One process a run, on one core each; a run that is done is not done again, so a broken-off reproduction goes on. Writes
-a dated report and a leaderboard page into benchmarks/reports from all finished runs. --only takes names of run files.
+One process a run, on one core each. Finished runs are recorded in benchmarks/reproduced.jsonl and not done again while
+their run file says the same, so a broken-off reproduction goes on, on another day or machine too. Writes a dated report
+and a leaderboard page into benchmarks/reports from all recorded runs. --only takes names of run files.
 """
 
 import argparse
@@ -12,16 +13,19 @@ import datetime
 import json
 import os
 import shlex
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from benchmarks import hardware
+from benchmarks import _reproduced, hardware
+from benchmarks._reproduced import Reproduced
+from evaluation.leaderboard.entry import Entry
+from evaluation.leaderboard.leaderboard import Leaderboard
+from evaluation.leaderboard.reference import Reference, load_references
+from evaluation.leaderboard.summary import Summary
+from evaluation.page.leaderboard import leaderboard_page
+from training.finished import read_run
 
 ROOT = Path(__file__).parents[1]
 SEEDS = (2021, 2022, 2023, 2024, 2025)
@@ -53,6 +57,7 @@ NOTES = {
     "ml1m": ("The table and the loop are FCN's, the networks settings of ours, untuned; the rows are drawn anew.",),
 }
 PUBLISHED = ROOT / "benchmarks" / "published.yaml"
+RECORDED = ROOT / "benchmarks" / "reproduced.jsonl"
 TOLERANCE = {"BARS, mean of five": 0.001, "BARS, single run": 0.0015}
 
 
@@ -64,13 +69,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS, help="seeds, a run each; none for the report")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time")
     options = parser.parse_args()
-    for name in sorted({_set(run_file) for run_file in options.only}):
+    current = [run for run in _reproduced.read(RECORDED) if run.recipe == _reproduced.recipe(_config(run.run_file))]
+    done = {(run.run_file, run.seed): run for run in current}
+    wanted = [(name, seed) for seed in options.seeds for name in options.only if (name, seed) not in done]
+    for name in sorted({_set(run_file) for run_file, _ in wanted}):
         prepare(name, options.data, options.work)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        runs = [pool.submit(train, name, seed, options.work) for name in options.only for seed in options.seeds]
-        for run in concurrent.futures.as_completed(runs):
-            run.result()
-    write(options.work, f"python -m benchmarks.reproduce {shlex.join(sys.argv[1:])}")
+        runs = {pool.submit(train, name, seed, options.work): (name, seed) for name, seed in wanted}
+        try:
+            for number, run in enumerate(concurrent.futures.as_completed(runs), 1):
+                name, seed = runs[run]
+                today = datetime.date.today().isoformat()
+                done[name, seed] = Reproduced.of(read_run(run.result()), _config(name), today)
+                _reproduced.write(RECORDED, done.values())
+                print(f"{name}, seed {seed}: done, {number} of {len(runs)}", flush=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C ends the running ones, and no other begins
+            raise
+    write(list(done.values()), f"python -m benchmarks.reproduce {shlex.join(sys.argv[1:])}")
 
 
 def plexrank(*arguments: str | Path, quiet: bool = False) -> None:
@@ -116,7 +132,6 @@ def train(name: str, seed: int, work: Path, *, folder: str = "runs", sets: Seque
         plexrank("train", "--config", _config(name), *changed, "--overwrite", quiet=True)
         if not _finished(output):
             raise SystemExit(f"{name}, seed {seed}: was interrupted; it will be trained again")
-        print(f"{name}, seed {seed}: done", flush=True)
     return output
 
 
@@ -126,23 +141,25 @@ def _finished(output: Path) -> bool:
     return manifest.exists() and not json.loads(manifest.read_text())["provenance"]["interrupted"]
 
 
-def write(work: Path, command: str) -> None:
-    """Write the report and the page of all finished runs."""
+def write(runs: Sequence[Reproduced], command: str) -> None:
+    """Write the report and the page of runs."""
+    if not runs:
+        raise SystemExit("no run is recorded yet, so there is nothing to report; give --seeds")
     today = datetime.date.today().isoformat()
     stem = f"{today}_reproduction_{hardware.slug()}"
     reports = ROOT / "benchmarks" / "reports"
-    found = work / "leaderboard.json"
-    plexrank(
-        "leaderboard", work / "runs", "--reference", PUBLISHED, "--json", found, "--page", reports / f"{stem}.html"
-    )  # fmt: skip
-    page = reports / f"{stem}.html"
-    page.write_text(page.read_text().replace(f"{ROOT}/", ""))  # where the checkout lies is nobody's business
-    boards = json.loads(found.read_text())["boards"]
-    (reports / f"{stem}.md").write_text("\n".join(report(boards, today, command, stem)))
+    made = leaderboard(runs)
+    (reports / f"{stem}.html").write_text(leaderboard_page(made))
+    (reports / f"{stem}.md").write_text("\n".join(report(made, runs, today, command, stem)))
     print(f"Wrote benchmarks/reports/{stem}.md")
 
 
-def report(boards: Sequence[dict[str, Any]], today: str, command: str, stem: str) -> Iterator[str]:
+def leaderboard(runs: Sequence[Reproduced]) -> Leaderboard:
+    """The runs side by side, beside the published figures."""
+    return Leaderboard.of([run.run(SETS[_set(run.run_file)]) for run in runs], references=load_references(PUBLISHED))
+
+
+def report(made: Leaderboard, runs: Sequence[Reproduced], today: str, command: str, stem: str) -> Iterator[str]:
     """The lines of the report."""
     yield from (
         f"# Published results, reproduced, {today}",
@@ -155,46 +172,44 @@ def report(boards: Sequence[dict[str, Any]], today: str, command: str, stem: str
         "",
         "Run files: `configs/NAME.yaml`; a single run is `plexrank train --config configs/NAME.yaml --set seed=SEED`.",
         "Epochs are chosen on the validation rows, and nothing at all on the test rows. Every run of the seeds stands",
-        "below. Means with a 95 % interval (Student's t) over seeds; `diff`: our mean less the published figure. A run",
-        "file that names no precision trains in what the machine multiplies best: here bf16, scored in float32.",
-        "Samples/s are those of a run as it went, other work beside it: they compare no models.",
+        "below, with the day it was made (they are kept in `benchmarks/reproduced.jsonl`). Means with a 95 % interval",
+        "(Student's t) over seeds; `diff`: our mean less the published figure. A run file that names no precision",
+        "trains in what the machine multiplies best: here bf16, scored in float32. Samples/s are those of a run as it",
+        "went, other work beside it: they compare no models.",
         "",
     )
-    done = {entry["name"] for board in boards for entry in board["entries"]}
-    if missing := [name for name in RUN_FILES if name not in done]:
-        yield from (f"Not run yet: {', '.join(missing)}.", "")
-    references: list[dict[str, Any]] = yaml.safe_load(PUBLISHED.read_text())["references"]
-    for board in boards:
-        entries = sorted(board["entries"], key=lambda entry: RUN_FILES.index(entry["name"]))
-        yield from (f"## {SETS[_set(entries[0]['name'])]}", "")
-        yield from (*NOTES[_set(entries[0]["name"])], "")
+    done = {(run.run_file, run.seed): run for run in runs}
+    if missing := [name for name in RUN_FILES if any((name, seed) not in done for seed in SEEDS)]:
+        yield from (f"Not all seeds run yet: {', '.join(missing)}.", "")
+    for board, _ in sorted(made.boards, key=lambda some: list(SETS.values()).index(some[0].data)):
+        entries = sorted(board.entries, key=lambda entry: RUN_FILES.index(entry.name))
+        yield from (f"## {board.data}", "", *NOTES[_set(entries[0].name)], "")
         yield "| run file | seeds | parameters | test AUC | std | test logloss | published AUC, logloss | diff | goal |"
         yield "|---|---|---|---|---|---|---|---|---|"
+        references = load_references(PUBLISHED)
         for entry in entries:
-            yield from _lines(entry, [r for r in references if r["name"] == entry["name"]])
-        yield from ("", "| run file | seed | valid AUC | test AUC | test logloss | best epoch of | samples/s |")
-        yield "|---|---|---|---|---|---|---|"
+            yield from _lines(entry, [some for some in references if some.name == entry.name])
+        yield from ("", "| run file | seed | valid AUC | test AUC | test logloss | best epoch of | samples/s | made |")
+        yield "|---|---|---|---|---|---|---|---|"
         for entry in entries:
-            yield from (_run_line(entry["name"], run) for run in entry["runs"])
+            yield from (_run_line(done[entry.name, seed]) for seed in entry.seeds)
         yield ""
 
 
-def _lines(entry: dict[str, Any], references: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _lines(entry: Entry, references: Sequence[Reference]) -> Iterator[str]:
     """An entry's row of the table, and one more for each further published figure."""
-    auc, logloss = entry["metrics"]["auc"], entry["metrics"]["logloss"]
-    std = "-" if auc["std"] is None else f"{auc['std']:.6f}"
-    ours = (
-        f"| {entry['name']} | {len(entry['seeds'])} | {entry['parameters'][0]:,} | {_mean(auc)} | {std} "
-        f"| {_mean(logloss)} |"
-    )
+    auc, logloss = entry.summary("test", "auc"), entry.summary("test", "logloss")
+    assert auc.mean is not None
+    std = "-" if auc.std is None else f"{auc.std:.6f}"
+    ours = f"| {entry.name} | {len(entry.seeds)} | {entry.parameters[0]:,} | {_mean(auc)} | {std} | {_mean(logloss)} |"
     if not references:
         yield f"{ours} none known | | |"
     for number, reference in enumerate(references):
-        difference = auc["mean"] - reference["metrics"]["auc"]
-        tolerance = TOLERANCE.get(reference["source"])
+        difference = auc.mean - reference.metrics["auc"]
+        tolerance = TOLERANCE.get(reference.source)
         goal = "" if tolerance is None or number else _verdict(difference, tolerance)
-        figures = ", ".join(f"{value:.6f}" for value in reference["metrics"].values())
-        yield f"{'| | | | | | |' if number else ours} {figures} ({reference['source']}) | {difference:+.6f} | {goal} |"
+        figures = ", ".join(f"{value:.6f}" for value in reference.metrics.values())
+        yield f"{'| | | | | | |' if number else ours} {figures} ({reference.source}) | {difference:+.6f} | {goal} |"
 
 
 def _verdict(difference: float, tolerance: float) -> str:
@@ -203,20 +218,18 @@ def _verdict(difference: float, tolerance: float) -> str:
     return "above" if difference > 0 else "missed"
 
 
-def _run_line(name: str, run: dict[str, Any]) -> str:
-    speeds = run["samples_per_second"]
+def _run_line(run: Reproduced) -> str:
+    speed = "-" if run.samples_per_second is None else f"{run.samples_per_second:,.0f}"
     return (
-        f"| {name} | {run['seed']} | {run['valid_auc']:.6f} | {run['metrics']['auc']:.6f} "
-        f"| {run['metrics']['logloss']:.6f} | {run['best_epoch']} of {run['epochs']} "
-        f"| {statistics.median(speeds):,.0f} |"
+        f"| {run.run_file} | {run.seed} | {run.valid.auc:.6f} | {run.test.auc:.6f} | {run.test.logloss:.6f} "
+        f"| {run.best_epoch} of {run.epochs} | {speed} | {run.date} |"
     )
 
 
-def _mean(summary: dict[str, Any]) -> str:
+def _mean(summary: Summary) -> str:
     """A mean, and half the width of its interval over seeds."""
-    interval = summary["interval"]
-    text = f"{summary['mean']:.6f}"
-    return text if interval is None else f"{text} ± {(interval['high'] - interval['low']) / 2:.6f}"
+    text = f"{summary.mean:.6f}"
+    return text if summary.interval is None else f"{text} ± {(summary.interval.high - summary.interval.low) / 2:.6f}"
 
 
 def _set(run_file: str) -> str:

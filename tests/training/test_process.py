@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MEGABYTES = 64
 PAGES = MEGABYTES * 2**20 // os.sysconf("SC_PAGE_SIZE")
+ROUNDS = 10
 
 _SCRIPT = f"""
 import resource
@@ -28,7 +29,7 @@ def use():
 for _ in range(3):  # until the heap has a place for it
     use()
 before = faults()
-for _ in range(10):
+for _ in range({ROUNDS}):
     use()
 print(faults() - before)
 """
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the s
 
 
 def page_faults(**environment: str) -> int:
-    """Pages that the system gave a process which took and freed the same memory ten times, after the first times."""
+    """Pages that the system gave a process which took and freed the same memory often, after the first times."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_", "THP_"))}
     command = [sys.executable, "-c", _SCRIPT]
     done = subprocess.run(
@@ -47,9 +48,10 @@ def page_faults(**environment: str) -> int:
 
 
 def test_freed_memory_is_kept_for_the_next_step() -> None:
-    assert page_faults(THP_MEM_ALLOC_ENABLE="0") < PAGES
+    # What else a process does can move the memory to another place of its heap, but not time after time.
+    assert page_faults(THP_MEM_ALLOC_ENABLE="0") < ROUNDS // 2 * PAGES
 
 
 def test_memory_settings_of_the_environment_hold() -> None:
     given_back = page_faults(THP_MEM_ALLOC_ENABLE="0", MALLOC_TRIM_THRESHOLD_="131072", MALLOC_MMAP_THRESHOLD_="131072")
-    assert given_back > 9 * PAGES
+    assert given_back > (ROUNDS - 1) * PAGES
