@@ -97,7 +97,12 @@ class FeatureGeneration(nn.Module):
         x = fields.unsqueeze(1)  # [B, 1, F, d]
         made = [fields[:, :0]]
         for convolve, norm, recombine in zip(self.convolutions, self.norms, self.recombinations, strict=True):
-            x = torch.tanh(norm(convolve(x)))  # [B, c, H before, d]
-            x = F.max_pool2d(x, (self._pool, 1), ceil_mode=self._ceil)  # [B, c, H, d]
+            assert isinstance(convolve, nn.Conv2d)
+            assert convolve.bias is not None
+            # The bias stays float32 under autocast: beside it, bf16 would keep nothing of tiny, young embeddings.
+            bias = convolve.bias[:, None, None]
+            x = F.conv2d(x, convolve.weight, padding=convolve.padding).to(bias.dtype) + bias  # [B, c, H before, d]
+            x = F.max_pool2d(norm(x), (self._pool, 1), ceil_mode=self._ceil)  # [B, c, H, d]
+            x = torch.tanh(x)  # the same as before pooling, of fewer numbers
             made.append(torch.tanh(recombine(x.flatten(1))).unflatten(1, (-1, self._width)))
         return torch.cat(made, 1)

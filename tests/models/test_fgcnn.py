@@ -177,3 +177,14 @@ def test_the_loss_is_its_classifiers(fitted: FittedSchema, make_batch: MakeBatch
     classifiers = network.classifier.loss(label, torch.cat([scopes[0], made], 1))
     torch.testing.assert_close(network.loss(label, *scopes), classifiers)
     assert network.loss(label, *scopes) > nn.functional.binary_cross_entropy_with_logits(network(*scopes), label)
+
+
+def test_bf16_sees_fields_that_are_tiny_beside_the_bias() -> None:
+    """Embeddings begin at 1e-4 and a convolution's bias at some .3, whose neighbour in bf16 is .002 away."""
+    made = generation(6, 4, channels=(3,), pool=1, batch_norm=True).train()
+    nn.init.constant_(made.convolutions[0].get_parameter("bias"), 0.3)
+    fields = 1e-4 * torch.randn(64, 6, 4)
+    exact = convolved(made, fields)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = convolved(made, fields)
+    assert (rounded - exact).norm() < 0.02 * exact.norm()
