@@ -44,28 +44,35 @@ class _Attention(torch.autograd.Function):
         kept = weights if mask is None else weights * mask * ctx.scale
         ctx.save_for_backward(projected, weights, kept, mask)
         attended = projected_BF3Ha.new_empty(rows, fields, heads, width)
-        for head, of_head in enumerate(kept.unflatten(0, (heads, rows))):
-            torch.bmm(of_head, value[head], out=attended[:, :, head])
+        _multiply(kept, value, attended)
         return attended
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         projected, weights, kept, mask = ctx.saved_tensors
-        rows, _, _, heads, _ = ctx.shape
         query, key, value = projected
         gradient = gradients[0].permute(2, 0, 1, 3).contiguous()  # [H, B, F, a]
         of_weights = torch.bmm(gradient.flatten(0, 1), value.flatten(0, 1).transpose(1, 2))  # [H B, F, F]
         if mask is not None:
             of_weights = of_weights * mask * ctx.scale
-        of_scores = _softmax_gradient(of_weights, weights).unflatten(0, (heads, rows))
-        kept = kept.unflatten(0, (heads, rows))
+        of_scores = _softmax_gradient(of_weights, weights)
         result = gradient.new_empty(ctx.shape)
-        for head in range(heads):
-            of_query, of_key, of_value = result[:, :, :, head].unbind(2)
-            torch.bmm(of_scores[head], key[head], out=of_query)
-            torch.bmm(of_scores[head].transpose(1, 2), query[head], out=of_key)
-            torch.bmm(kept[head].transpose(1, 2), gradient[head], out=of_value)
+        of_query, of_key, of_value = result.unbind(2)  # [B, F, H, a] each
+        _multiply(of_scores, key, of_query)
+        _multiply(of_scores.transpose(1, 2), query, of_key)
+        _multiply(kept.transpose(1, 2), gradient, of_value)
         return result, None
+
+
+def _multiply(weights: Tensor, summed: Tensor, target: Tensor) -> None:
+    """Sum vectors ``[H, B, F, a]`` by weights ``[H B, F, F]`` into the target ``[B, F, H, a]``."""
+    heads, rows = summed.shape[:2]
+    if target.dtype == torch.bfloat16:
+        for head, of_head in enumerate(weights.unflatten(0, (heads, rows))):
+            torch.bmm(of_head, summed[head], out=target[:, :, head])
+    else:  # into a target with gaps, torch would multiply these one matrix at a time
+        sums = torch.bmm(weights, summed.flatten(0, 1)).unflatten(0, (heads, rows))
+        target.copy_(sums.permute(1, 2, 0, 3))
 
 
 def _softmax(scores: Tensor) -> Tensor:
