@@ -174,8 +174,8 @@ def report(made: Leaderboard, runs: Sequence[Reproduced], today: str, command: s
         "Epochs are chosen on the validation rows, and nothing at all on the test rows. Every run of the seeds stands",
         "below, with the day it was made (they are kept in `benchmarks/reproduced.jsonl`). Means with a 95 % interval",
         "(Student's t) over seeds; `diff`: our mean less the published figure. A run file that names no precision",
-        "trains in what the machine multiplies best: here bf16, scored in float32. Samples/s are those of a run as it",
-        "went, other work beside it: they compare no models.",
+        "trains in what the machine multiplies best: here bf16, scored in float32. Samples/s, and the page's seconds,",
+        "are those of a run as it went, other work beside it or in between: they compare no models.",
         "",
     )
     done = {(run.run_file, run.seed): run for run in runs}
@@ -208,6 +208,8 @@ def _lines(entry: Entry, references: Sequence[Reference]) -> Iterator[str]:
         difference = auc.mean - reference.metrics["auc"]
         tolerance = TOLERANCE.get(reference.source)
         goal = "" if tolerance is None or number else _verdict(difference, tolerance)
+        if goal and len(entry.seeds) < len(SEEDS):
+            goal += " so far"
         figures = ", ".join(f"{value:.6f}" for value in reference.metrics.values())
         yield f"{'| | | | | | |' if number else ours} {figures} ({reference.source}) | {difference:+.6f} | {goal} |"
 
