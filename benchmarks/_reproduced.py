@@ -15,7 +15,8 @@ from evaluation.report.metric import Metric
 from evaluation.report.report import Report
 from training.run import run_document
 
-_DECIDE = ("model", "embedding", "optimizer", "training")  # the sections of a run file that its result depends on
+# The sections of a run file that its result depends on; of the machine, by the precision.
+_DECIDE = ("model", "embedding", "optimizer", "training", "machine")
 
 
 class Judged(Settings):
@@ -55,9 +56,9 @@ class Reproduced(Settings):
 
     Attributes:
         run_file: Its run file's name, without folder and ending.
-        recipe: Digest of what that file said of model, embedding, optimisers and loop.
+        recipe: Digest of what that file said of model, embedding, optimisers, loop and machine.
         seed: Its seed.
-        date: The day it was recorded, as in 2026-11-22.
+        date: The day it was made, as in 2026-11-22.
         model: The ranker's name.
         parameters: Numbers that training learned.
         schema_digest: Of the fitted schema of its data.
@@ -130,7 +131,7 @@ class Reproduced(Settings):
 
 
 def recipe(run_file: Path) -> str:
-    """Digest of what a run file says of model, embedding, optimisers and loop."""
+    """Digest of what a run file says of model, embedding, optimisers, loop and machine."""
     document = run_document(run_file)
     return sha256_json({section: document.get(section) for section in _DECIDE})
 

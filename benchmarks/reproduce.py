@@ -83,9 +83,8 @@ def main() -> None:
                 done[name, seed] = Reproduced.of(read_run(run.result()), _config(name), today)
                 _reproduced.write(RECORDED, done.values())
                 print(f"{name}, seed {seed}: done, {number} of {len(runs)}", flush=True)
-        except BaseException:
+        finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C ends the running ones, and no other begins
-            raise
     write(list(done.values()), f"python -m benchmarks.reproduce {shlex.join(sys.argv[1:])}")
 
 
@@ -178,6 +177,7 @@ def report(made: Leaderboard, runs: Sequence[Reproduced], today: str, command: s
         "are those of a run as it went, other work beside it or in between: they compare no models.",
         "",
     )
+    references = load_references(PUBLISHED)
     done = {(run.run_file, run.seed): run for run in runs}
     if missing := [name for name in RUN_FILES if any((name, seed) not in done for seed in SEEDS)]:
         yield from (f"Not all seeds run yet: {', '.join(missing)}.", "")
@@ -186,7 +186,6 @@ def report(made: Leaderboard, runs: Sequence[Reproduced], today: str, command: s
         yield from (f"## {board.data}", "", *NOTES[_set(entries[0].name)], "")
         yield "| run file | seeds | parameters | test AUC | std | test logloss | published AUC, logloss | diff | goal |"
         yield "|---|---|---|---|---|---|---|---|---|"
-        references = load_references(PUBLISHED)
         for entry in entries:
             yield from _lines(entry, [some for some in references if some.name == entry.name])
         yield from ("", "| run file | seed | valid AUC | test AUC | test logloss | best epoch of | samples/s | made |")
