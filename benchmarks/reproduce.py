@@ -4,7 +4,7 @@
 
 One process a run, on one core each. Finished runs are recorded in benchmarks/reproduced.jsonl and not done again while
 their run file says the same, so a broken-off reproduction goes on, on another day or machine too. Writes a dated report
-and a leaderboard page into benchmarks/reports from all recorded runs. --only takes names of run files.
+and a leaderboard page into benchmarks/reports from all recorded runs.
 """
 
 import argparse
@@ -65,8 +65,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds frappe/ and ml-1m/")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "reproduce", help="folder of data and runs")
-    parser.add_argument("--only", nargs="+", choices=RUN_FILES, default=RUN_FILES, help="run files to train")
-    parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS, help="seeds, a run each; none for the report")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=RUN_FILES,
+        default=RUN_FILES,
+        metavar="NAME",
+        help=f"run files to train, of {', '.join(RUN_FILES)} (default: all)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="*",
+        default=SEEDS,
+        metavar="SEED",
+        help=f"seeds, a run each; none for the report alone (default: {' '.join(map(str, SEEDS))})",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time")
     options = parser.parse_args()
     current = [run for run in _reproduced.read(RECORDED) if run.recipe == _reproduced.recipe(_config(run.run_file))]
